@@ -1,0 +1,334 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// Store is all that a backend offers. Nobody takes the whole of it: each part
+// is declared by the side that uses it, and memstore and redisstore implement
+// every part behind one conformance suite (coretest).
+//
+// Every method may fail with ErrUnavailable while the store is out of reach;
+// the caller may repeat the call, and a repetition changes nothing more. Batches hold at most
+// MaxBatch items; answers stand in the order of the questions.
+type Store interface {
+	FunctionStore
+	TaskStore
+	LeaseStore
+	KeeperStore
+	RosterStore
+	EventStore
+	HintStore
+}
+
+// FunctionStore keeps functions and their bodies.
+type FunctionStore interface {
+	// PutFunction stores f, which has no id or version yet, or finds the equal
+	// one by f.Identity(). Either way the returned function is the latest of
+	// its name afterwards. f.Body is stored once under its hash.
+	PutFunction(ctx context.Context, f Function) (Function, Registered, error)
+	// FunctionByID returns a function with its Body; ErrNotFound if there is none.
+	// A removed function is still found by its id, as its tasks need it.
+	FunctionByID(ctx context.Context, id FunctionID) (Function, error)
+	// FunctionByName returns one version, without its Body; version 0 is the
+	// latest. ErrNotFound if there is none.
+	FunctionByName(ctx context.Context, name string, version int) (Function, error)
+	// ListFunctions returns every version of every function that was not
+	// removed, by name and version, without bodies.
+	ListFunctions(ctx context.Context) ([]Function, error)
+	// RemoveFunction takes a function out of names and listings. If it was
+	// the latest of its name, the highest remaining version becomes that.
+	// Tasks that were accepted before still run; later submits get ErrNotFound.
+	RemoveFunction(ctx context.Context, id FunctionID) error
+}
+
+// Submission is one task to accept. Its ID is made by the caller, so that a
+// submit whose answer was lost can be repeated.
+type Submission struct {
+	ID    TaskID
+	Spec  Spec
+	Delay time.Duration // > 0: DELAYED for that long
+}
+
+// TaskStore accepts tasks and tells of them.
+type TaskStore interface {
+	// Submit accepts a batch. The answer holds an error per item: nil, or
+	// ErrNotFound for an unknown or removed function. An id that exists
+	// already is left alone and answered nil.
+	Submit(ctx context.Context, batch []Submission) ([]error, error)
+	// Tasks returns the records of ids; a task that does not exist has ID "".
+	Tasks(ctx context.Context, ids []TaskID) ([]Task, error)
+	// Spec returns what the client asked for; ErrNotFound if there is no task.
+	Spec(ctx context.Context, id TaskID) (Spec, error)
+	// Results returns what tasks ended with, nil for one that has not ended.
+	Results(ctx context.Context, ids []TaskID) ([]*Result, error)
+	// Output returns what an ended task printed; empty if nothing.
+	Output(ctx context.Context, id TaskID) (Output, error)
+	// List returns tasks newest first.
+	List(ctx context.Context, filter TaskFilter) (TaskPage, error)
+	// Cancel ends QUEUED and DELAYED tasks at once and asks for the end of
+	// RUNNING ones: a durable mark that claim, renew and settle look at.
+	Cancel(ctx context.Context, ids []TaskID) ([]CancelVerdict, error)
+}
+
+// TaskFilter selects tasks; zero fields select all.
+type TaskFilter struct {
+	State    State
+	Function FunctionID
+	Before   TaskID // only tasks submitted before this one: the next page
+	Limit    int    // 1–1,000; default 100
+}
+
+// TaskPage is one page of a listing.
+type TaskPage struct {
+	Tasks []Task `json:"tasks"`
+	// Next is the Before of the next page, "" at the end.
+	Next TaskID `json:"next,omitempty"`
+	// Scanned > 0 says that the filter has no index and that only so many of
+	// the newest tasks were looked at.
+	Scanned int `json:"scanned,omitempty"`
+}
+
+// CancelVerdict says what a cancel did to one task.
+type CancelVerdict string
+
+const (
+	CancelDone      CancelVerdict = "cancelled"  // it was waiting and is CANCELLED now
+	CancelRequested CancelVerdict = "cancelling" // it runs; its worker is told
+	CancelTooLate   CancelVerdict = "ended"      // it had ended before
+	CancelUnknown   CancelVerdict = "unknown"    // there is no such task
+)
+
+// ClaimRequest asks for tasks to run.
+type ClaimRequest struct {
+	ID         string // random; repeating it after a lost answer gives the same tasks
+	Dispatcher DispatcherID
+	Max        int           // at most so many
+	Lease      time.Duration // until they are given to somebody else unless renewed
+}
+
+// Claimed is a task that the caller now holds.
+type Claimed struct {
+	Lease
+	Attempt int // starts so far
+	Spec    Spec
+}
+
+// Verdict is the store's answer to one item of a batch about leases.
+type Verdict string
+
+const (
+	VerdictOK         Verdict = "ok"         // done
+	VerdictAlready    Verdict = "already"    // this very lease was settled before
+	VerdictStale      Verdict = "stale"      // the task is somebody else's, or gone
+	VerdictCancelling Verdict = "cancelling" // renewed, but its end is asked for
+)
+
+// Renewal prolongs one lease and tells what is known of its run.
+type Renewal struct {
+	Lease
+	Worker     WorkerID      // "" while it has not been handed to one
+	Started    bool          // the function was entered
+	StartedAgo time.Duration // how long ago; meaningful when Started
+}
+
+// Settlement ends one lease with what came of it.
+type Settlement struct {
+	Outcome
+	Worker WorkerID
+	// RetryIn > 0 makes a FAILED outcome a DELAYED task that is tried again
+	// after so long.
+	RetryIn time.Duration
+}
+
+// ReleaseReason says why a lease is given back.
+type ReleaseReason string
+
+const (
+	ReleaseGraceful ReleaseReason = "graceful" // its holder says so and did not start it: charges nothing
+	ReleaseVanished ReleaseReason = "vanished" // its worker is gone: charges a delivery if it was started
+)
+
+// LeaseStore is what a dispatcher does with tasks it holds.
+type LeaseStore interface {
+	// Claim takes up to Max queued tasks, raises their epochs and leases them.
+	Claim(ctx context.Context, request ClaimRequest) ([]Claimed, error)
+	// Renew prolongs leases to the given term from now and records starts.
+	Renew(ctx context.Context, batch []Renewal, lease time.Duration) ([]Verdict, error)
+	// Settle ends leases. A task whose cancel was asked for becomes CANCELLED
+	// whatever the outcome says.
+	Settle(ctx context.Context, batch []Settlement) ([]Verdict, error)
+	// Release gives leases back: the tasks are QUEUED again, before all others of their
+	// kind, or CANCELLED if that was asked for, or FAILED(lost) when their
+	// deliveries are spent.
+	Release(ctx context.Context, batch []Lease, reason ReleaseReason) ([]Verdict, error)
+}
+
+// KeeperStore moves tasks along when time passes. Any number of dispatchers
+// may call it at once.
+type KeeperStore interface {
+	// Promote queues DELAYED tasks that are due, at most MaxBatch, and says
+	// how long it is until the next; 0 when there is none.
+	Promote(ctx context.Context) (moved int, next time.Duration, err error)
+	// Reap releases (vanished) tasks whose lease has lapsed, at most MaxBatch. After an outage
+	// of the store it holds back for grace, so that holders can renew first.
+	Reap(ctx context.Context, grace time.Duration) (released int, err error)
+	// Orphan releases (vanished) at once every task that one of these
+	// dispatchers claimed: the caller knows that they are dead.
+	Orphan(ctx context.Context, dead []DispatcherID) (released int, err error)
+}
+
+// Announcement is what a dispatcher tells the store about itself and its
+// workers, once a beat.
+type Announcement struct {
+	Dispatcher DispatcherInfo
+	Workers    []Worker // all of them, with today's numbers
+	Events     []Event  // joins, drains, losses since the last announcement
+	Leaving    bool     // the dispatcher is going away: forget it
+}
+
+// RosterStore knows who is there.
+type RosterStore interface {
+	Announce(ctx context.Context, a Announcement) error
+	// Roster returns dispatchers and workers with their Seen times by the
+	// store's clock, and that clock. Those that are gone stay for a minute.
+	Roster(ctx context.Context) (Roster, error)
+}
+
+// Roster is who is there.
+type Roster struct {
+	Now         time.Time
+	Dispatchers []DispatcherInfo
+	Workers     []Worker
+}
+
+// EventStore tells what happened and how much of it.
+type EventStore interface {
+	// Events returns up to max events after the one with id after ("" = from
+	// the oldest kept, "$" = none but those to come), waiting up to wait for
+	// the first. ErrGone when events after that id were trimmed away.
+	Events(ctx context.Context, after string, max int, wait time.Duration) ([]Event, error)
+	// LastEvent returns the id of the newest stream entry, "" before the first.
+	LastEvent(ctx context.Context) (string, error)
+	// Stats fills in Totals, depths, Store and Through; not the roster.
+	Stats(ctx context.Context) (Stats, error)
+	// Ping fails unless the store can take and hand out tasks now.
+	Ping(ctx context.Context) error
+}
+
+// HintKind says what a hint is about.
+type HintKind string
+
+const (
+	HintWork   HintKind = "work"   // tasks were queued
+	HintEnded  HintKind = "ended"  // Tasks have ended
+	HintCancel HintKind = "cancel" // the end of running Tasks was asked for
+	HintReset  HintKind = "reset"  // hints may have been lost: look again
+)
+
+// Hint is a wake-up call. Hints may be lost; the record is the truth.
+type Hint struct {
+	Kind  HintKind
+	Tasks []TaskID
+}
+
+// HintStore delivers hints.
+type HintStore interface {
+	// Listen calls hear for each hint until ctx is done, and with HintReset whenever
+	// it begins to hear (again). It reconnects by itself; hear must not block.
+	Listen(ctx context.Context, hear func(Hint)) error
+}
+
+// Signal is one message from a worker to the dispatcher's loop.
+type Signal struct {
+	Worker WorkerID
+	From   Transport // where Deliver reaches the worker
+	Up     Up
+}
+
+// Up is what a worker can say.
+type Up interface{ up() }
+
+type (
+	// UpJoin registers a worker, or registers it again after a loss of contact.
+	UpJoin struct {
+		Worker Worker
+		Holds  []Lease // tasks it still has, finished or not
+	}
+	// UpWindow states how many tasks the worker can hold in all: slots × depth.
+	// Older sequence numbers are ignored.
+	UpWindow struct {
+		Seq  uint64
+		Size int
+	}
+	// UpBeat proves that the worker lives, and reports starts in passing.
+	UpBeat struct {
+		Busy    int
+		Started []Start
+	}
+	// UpFinish hands in outcomes. The worker keeps each until it is settled.
+	UpFinish struct{ Outcomes []Outcome }
+	// UpReturn gives back tasks that the worker did not start.
+	UpReturn struct{ Leases []Lease }
+	// UpDrain says that the worker takes no more tasks but ends what it has.
+	UpDrain struct{}
+	// UpLeave says that the worker is gone. Lost means without a farewell.
+	UpLeave struct{ Lost bool }
+)
+
+// Start says that a task's function was entered so long ago.
+type Start struct {
+	Task TaskID
+	Ago  time.Duration
+}
+
+func (UpJoin) up()   {}
+func (UpWindow) up() {}
+func (UpBeat) up()   {}
+func (UpFinish) up() {}
+func (UpReturn) up() {}
+func (UpDrain) up()  {}
+func (UpLeave) up()  {}
+
+// Down is what the dispatcher can say to a worker.
+type Down interface{ down() }
+
+type (
+	// DownTasks hands out tasks.
+	DownTasks struct{ Tasks []Assignment }
+	// DownSettled names results that the worker may forget.
+	DownSettled struct{ Leases []Lease }
+	// DownCancel asks for the end of tasks: a polite signal, and after Grace a kill.
+	DownCancel struct {
+		Tasks []TaskID
+		Grace time.Duration
+	}
+	// DownLost names tasks that are somebody else's by now: kill, forget.
+	DownLost struct{ Leases []Lease }
+	// DownDrain asks the worker to finish and leave.
+	DownDrain struct{}
+	// DownStore tells whether the store can be reached.
+	DownStore struct{ Up bool }
+	// DownRegister tells a worker that the dispatcher does not know it.
+	DownRegister struct{}
+)
+
+func (DownTasks) down()    {}
+func (DownSettled) down()  {}
+func (DownCancel) down()   {}
+func (DownLost) down()     {}
+func (DownDrain) down()    {}
+func (DownStore) down()    {}
+func (DownRegister) down() {}
+
+// Transport connects the dispatcher with workers of one mode.
+type Transport interface {
+	// Mode names the transport.
+	Mode() Mode
+	// Serve carries signals up until ctx is done and returns after its last send. The receiver reads until Serve has returned.
+	Serve(ctx context.Context, up chan<- Signal) error
+	// Deliver hands msg to a worker. It never blocks: ErrGone if the worker is
+	// not connected, ErrFull if it cannot take more now.
+	Deliver(worker WorkerID, msg Down) error
+}

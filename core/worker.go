@@ -1,0 +1,85 @@
+package core
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// WorkerID is fresh for every start of a worker process: "w-" and 12 hex
+// digits.
+type WorkerID string
+
+// NewWorkerID returns a fresh id.
+func NewWorkerID() WorkerID { return WorkerID("w-" + shortID()) }
+
+// DispatcherID is fresh for every start of a dispatcher.
+type DispatcherID string
+
+// NewDispatcherID returns a fresh id.
+func NewDispatcherID() DispatcherID { return DispatcherID("d-" + shortID()) }
+
+func shortID() string {
+	text := uuid.NewString()
+	return text[:8] + text[9:13]
+}
+
+// WorkerState only ever moves forward: running, draining, gone. Lost is gone
+// without a farewell.
+type WorkerState string
+
+const (
+	WorkerRunning  WorkerState = "running"
+	WorkerDraining WorkerState = "draining"
+	WorkerGone     WorkerState = "gone"
+	WorkerLost     WorkerState = "lost"
+)
+
+// Mode is how a worker is connected.
+type Mode string
+
+const (
+	Local Mode = "local" // in the dispatcher's own process
+	Push  Mode = "push"  // ZeroMQ DEALER
+	Pull  Mode = "pull"  // ZeroMQ REQ
+)
+
+// Worker is what the system knows of one worker process.
+type Worker struct {
+	ID           WorkerID          `json:"id"`
+	Principal    string            `json:"principal,omitempty"` // whose it is: a key's name, or the data directory's id for local ones
+	Mode         Mode              `json:"mode"`
+	Host         string            `json:"host"`
+	PID          int               `json:"pid"`
+	Version      string            `json:"version,omitempty"` // of faasctl
+	Interpreters []Interpreter     `json:"interpreters,omitempty"`
+	Labels       map[string]string `json:"labels,omitempty"`
+	State        WorkerState       `json:"state"`
+	Slots        int               `json:"slots"` // what may execute at once
+	Busy         int               `json:"busy"`  // what executes
+	Held         int               `json:"held"`  // what it holds: executing, waiting, or unsettled
+	Done         int64             `json:"done"`
+	Failures     int64             `json:"failures"`
+	Dispatcher   DispatcherID      `json:"dispatcher,omitempty"`
+	Joined       time.Time         `json:"joined,omitzero"`
+	Seen         time.Time         `json:"seen,omitzero"`
+}
+
+// Interpreter is a Python that a worker can run functions with.
+type Interpreter struct {
+	Path     string `json:"path"`
+	Version  string `json:"version"`        // such as "3.11.7"
+	Dill     string `json:"dill,omitempty"` // its version; "" when it cannot be imported
+	Platform string `json:"platform,omitempty"`
+}
+
+// DispatcherInfo is what the system knows of one dispatcher process.
+type DispatcherInfo struct {
+	ID        DispatcherID `json:"id"`
+	Principal string       `json:"principal,omitempty"` // the data directory's id
+	Host      string       `json:"host"`
+	PID       int          `json:"pid"`
+	Modes     []Mode       `json:"modes"`
+	Started   time.Time    `json:"started,omitzero"`
+	Seen      time.Time    `json:"seen,omitzero"`
+}
