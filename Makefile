@@ -1,0 +1,69 @@
+# `make` lists the targets. CI calls the same ones as people do.
+SHELL := /bin/sh
+GO ?= go
+FUZZTIME ?= 10s
+TESTFLAGS ?= -timeout 9m
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+PYTHON = $(shell .ci/deps.sh --python)
+PYTESTS = $(sort $(dir $(wildcard workers/pyrun/test_*.py examples/test_*.py)))
+
+# ZeroMQ is a C library.
+export CGO_ENABLED := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # two cores, and lines that tell a story in order
+.PHONY: help deps build demo test style pytest race fuzz bench e2e lint clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install what is missing: libzmq with headers, redis-server, tmux, a private Python with dill
+	@.ci/deps.sh
+
+build: ## Build bin/faasctl
+	$(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/faasctl ./cli/faasctl
+
+demo: deps build ## Start a whole stack in a temporary place, run the examples on it, stop it
+	@examples/demo.sh
+
+test: deps build style pytest race ## Everything a change must pass, under the race detector
+
+style: # gofmt and go vet
+	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+
+pytest: # unit tests of the Python files
+	@for dir in $(PYTESTS); do \
+		echo "python unittest $$dir"; $(PYTHON) -B -m unittest discover -s $$dir -t $$dir || exit 1; \
+	done
+
+race: ## Go tests under the race detector
+	$(GO) test -race $(TESTFLAGS) ./...
+
+fuzz: ## Every fuzz target for FUZZTIME (10s) each
+	@targets=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$targets"; exit 1; }; \
+	echo "$$targets" | awk '/^Fuzz/ { name[n++] = $$1 } /^ok/ { for (i = 0; i < n; i++) print $$2, name[i]; n = 0 }' | \
+	while read -r package target; do \
+		echo "$$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package </dev/null || exit 1; \
+	done
+
+bench: deps build ## Benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+e2e: deps build ## End-to-end tests: the built program in a real terminal
+	$(GO) test -count=1 -tags e2e $(TESTFLAGS) ./cli/...
+
+lint: style ## gofmt, go vet, staticcheck, shellcheck
+	@if $(GO) run $(STATICCHECK) -version >/dev/null 2>&1; then \
+		echo staticcheck; $(GO) run $(STATICCHECK) ./...; \
+	else echo "staticcheck: skipped, it could not be fetched"; fi
+	@if command -v shellcheck >/dev/null; then \
+		echo shellcheck; shellcheck .ci/run .ci/*.sh examples/*.sh; \
+	else echo "shellcheck: skipped, it is not installed"; fi
+
+clean: ## Remove what was built and cached by tests
+	rm -rf bin
+	$(GO) clean -testcache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
