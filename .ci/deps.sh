@@ -254,7 +254,11 @@ if [ -n "$missing" ] || [ $# -gt 0 ]; then
   [ -n "$manager" ] || die "missing:$missing. No package manager that this script knows is here: install them by hand and try again"
   had_redis=$(command -v redis-server || true)
   if [ $# -gt 0 ]; then
-    install "$@" || die "$manager could not install $* (Red Hat and its kin have zeromq and redis in EPEL)"
+    case $manager in
+      dnf | yum) hint=" (Red Hat and its kin have zeromq and redis in EPEL)" ;;
+      *) hint= ;;
+    esac
+    install "$@" || die "$manager could not install $*$hint"
   fi
   if [ -z "$had_redis" ] && [ "$manager" = apt-get ] && command -v systemctl >/dev/null 2>&1; then
     quietly as_root systemctl disable redis-server.service || true # nor at the next boot

@@ -23,7 +23,18 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
   bold=$(printf '\033[1m') plain=$(printf '\033[0m')
 fi
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
-show() { say "\$ faasctl $*"; "$faasctl" "$@"; }
+# show VERB…: prints the command as one would type it, and runs it.
+show() {
+  typed=faasctl
+  for word in "$@"; do
+    case $word in
+      *[!A-Za-z0-9_./:@=-]*) typed="$typed '$word'" ;;
+      *) typed="$typed $word" ;;
+    esac
+  done
+  say "\$ $typed"
+  "$faasctl" "$@"
+}
 
 port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 export FAASCTL_URL="http://127.0.0.1:$port"
@@ -55,9 +66,9 @@ show register examples/pi.py
 show run pi --args '[1000000, 7]'
 show run examples/wordcount.py --args @examples/data/harbour.json
 
-say "\$ faasctl run examples/fails.py     # fails on purpose"
+say "# this one fails on purpose"
 code=0
-"$faasctl" run examples/fails.py || code=$?
+show run examples/fails.py || code=$?
 [ "$code" = 1 ] || { echo "demo: a function that raises should exit 1, this was $code" >&2; exit 1; }
 
 show top --once
