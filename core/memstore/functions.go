@@ -1,0 +1,122 @@
+package memstore
+
+import (
+	"context"
+	"sort"
+	"time"
+
+	"faasctl/core"
+)
+
+// functions is guarded by Store.mu.
+type functions struct {
+	byID     map[core.FunctionID]*core.Function
+	removed  map[core.FunctionID]bool
+	byIdent  map[string]core.FunctionID // of those that were not removed
+	latest   map[string]core.FunctionID // by name
+	versions map[string]int             // by name: the highest ever given
+}
+
+func (f *functions) init() {
+	f.byID, f.removed = map[core.FunctionID]*core.Function{}, map[core.FunctionID]bool{}
+	f.byIdent, f.latest, f.versions = map[string]core.FunctionID{}, map[string]core.FunctionID{}, map[string]int{}
+}
+
+// view returns a copy as listings show it.
+func (f *functions) view(id core.FunctionID, body bool) core.Function {
+	found := *f.byID[id]
+	found.Latest = f.latest[found.Name] == id
+	if !body {
+		found.Body = nil
+	}
+	return found
+}
+
+// PutFunction implements core.FunctionStore.
+func (s *Store) PutFunction(ctx context.Context, f core.Function) (core.Function, core.Registered, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fs := &s.functions
+	ident, outcome := f.Identity(), core.RegisteredNew
+	id, known := fs.byIdent[ident]
+	switch {
+	case known && fs.latest[f.Name] == id:
+		return fs.view(id, false), core.RegisteredSame, ctx.Err()
+	case known:
+		outcome = core.RegisteredBack
+	default:
+		fs.versions[f.Name]++
+		f.ID, f.Version, f.Created = core.NewFunctionID(), fs.versions[f.Name], time.Now()
+		id = f.ID
+		fs.byID[id], fs.byIdent[ident] = &f, id
+	}
+	fs.latest[f.Name] = id
+	s.publish(time.Now(), core.Event{Kind: core.FunctionRegistered, Function: id, Detail: string(outcome)})
+	return fs.view(id, false), outcome, ctx.Err()
+}
+
+// FunctionByID implements core.FunctionStore.
+func (s *Store) FunctionByID(ctx context.Context, id core.FunctionID) (core.Function, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.functions.byID[id] == nil {
+		return core.Function{}, core.ErrNotFound
+	}
+	return s.functions.view(id, true), ctx.Err()
+}
+
+// FunctionByName implements core.FunctionStore.
+func (s *Store) FunctionByName(ctx context.Context, name string, version int) (core.Function, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id, ok := s.functions.latest[name]; ok && version == 0 {
+		return s.functions.view(id, false), ctx.Err()
+	}
+	for _, id := range s.functions.byIdent {
+		if f := s.functions.byID[id]; f.Name == name && f.Version == version {
+			return s.functions.view(id, false), ctx.Err()
+		}
+	}
+	return core.Function{}, core.ErrNotFound
+}
+
+// ListFunctions implements core.FunctionStore.
+func (s *Store) ListFunctions(ctx context.Context) ([]core.Function, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]core.Function, 0, len(s.functions.byIdent))
+	for _, id := range s.functions.byIdent {
+		all = append(all, s.functions.view(id, false))
+	}
+	sort.Slice(all, func(i, j int) bool {
+		if all[i].Name != all[j].Name {
+			return all[i].Name < all[j].Name
+		}
+		return all[i].Version < all[j].Version
+	})
+	return all, ctx.Err()
+}
+
+// RemoveFunction implements core.FunctionStore.
+func (s *Store) RemoveFunction(ctx context.Context, id core.FunctionID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fs := &s.functions
+	f := fs.byID[id]
+	if f == nil || fs.removed[id] {
+		return core.ErrNotFound
+	}
+	fs.removed[id] = true
+	delete(fs.byIdent, f.Identity())
+	if fs.latest[f.Name] == id {
+		delete(fs.latest, f.Name)
+		for _, other := range fs.byIdent {
+			best := fs.byID[fs.latest[f.Name]]
+			if o := fs.byID[other]; o.Name == f.Name && (best == nil || o.Version > best.Version) {
+				fs.latest[f.Name] = other
+			}
+		}
+	}
+	s.publish(time.Now(), core.Event{Kind: core.FunctionRemoved, Function: id})
+	return ctx.Err()
+}

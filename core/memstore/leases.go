@@ -1,0 +1,270 @@
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"time"
+
+	"faasctl/core"
+)
+
+// unchargedReleases is how often the holder of an unstarted task may vanish
+// before that counts as a delivery.
+const unchargedReleases = 10
+
+// Claim implements core.LeaseStore.
+func (s *Store) Claim(ctx context.Context, request core.ClaimRequest) ([]core.Claimed, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if answer, repeated := s.claims[request.ID]; repeated {
+		return s.claimed(answer.ids, request.ID), nil
+	}
+	names := make([]string, 0, len(s.queues))
+	for name := range s.queues {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var ids []core.TaskID
+	var events []core.Event
+	for _, name := range names {
+		q := s.queues[name]
+		for len(ids) < min(request.Max, core.MaxBatch) {
+			id := q.pop()
+			if id == "" {
+				delete(s.queues, name)
+				break
+			}
+			if r := s.tasks[id]; r != nil && r.task.State == core.Queued {
+				s.take(r, request, now)
+				ids = append(ids, id)
+				events = append(events, s.event(r, core.TaskClaimed))
+			}
+		}
+	}
+	if len(ids) > 0 {
+		s.claims[request.ID] = claimAnswer{ids, now}
+	}
+	s.publish(now, events...)
+	return s.claimed(ids, request.ID), nil
+}
+
+func (s *Store) take(r *record, request core.ClaimRequest, now time.Time) {
+	s.move(r, core.VerbClaim)
+	r.task.Epoch++
+	r.task.Claim = request.ID
+	r.task.Claimed, r.task.Started, r.task.Worker = now, time.Time{}, ""
+	r.owner, r.expiry, r.started = request.Dispatcher, now.Add(request.Lease), false
+}
+
+// claimed tells of those of ids that are still held under claim.
+func (s *Store) claimed(ids []core.TaskID, claim string) []core.Claimed {
+	var all []core.Claimed
+	for _, id := range ids {
+		if r := s.tasks[id]; r != nil && r.task.State == core.Running && r.task.Claim == claim {
+			all = append(all, core.Claimed{Lease: r.lease(), Attempt: r.task.Attempt, Spec: r.spec})
+		}
+	}
+	return all
+}
+
+func (r *record) lease() core.Lease {
+	return core.Lease{Task: r.task.ID, Epoch: r.task.Epoch, Claim: r.task.Claim}
+}
+
+// check compares a lease with the record: ok when it holds, already when it was
+// the one settled last, stale otherwise.
+func (s *Store) check(lease core.Lease) (*record, core.Verdict) {
+	r := s.tasks[lease.Task]
+	switch {
+	case r == nil:
+		return nil, core.VerdictStale
+	case r.task.State == core.Running && r.lease() == lease:
+		return r, core.VerdictOK
+	case r.settled == lease:
+		return r, core.VerdictAlready
+	}
+	return r, core.VerdictStale
+}
+
+// start records the first entry into the function under this lease.
+func (s *Store) start(r *record, worker core.WorkerID, at time.Time) (core.Event, bool) {
+	if worker != "" {
+		r.task.Worker = worker
+	}
+	if r.started {
+		return core.Event{}, false
+	}
+	r.started = true
+	r.task.Started = at
+	r.task.Attempt++
+	s.totals.Started++
+	return s.event(r, core.TaskStarted), true
+}
+
+// Renew implements core.LeaseStore.
+func (s *Store) Renew(ctx context.Context, batch []core.Renewal, lease time.Duration) ([]core.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	verdicts := make([]core.Verdict, len(batch))
+	var events []core.Event
+	for i, item := range batch {
+		r, verdict := s.check(item.Lease)
+		verdicts[i] = verdict
+		if verdict != core.VerdictOK {
+			continue
+		}
+		r.expiry = now.Add(lease)
+		if item.Worker != "" {
+			r.task.Worker = item.Worker
+		}
+		if item.Started {
+			if event, first := s.start(r, item.Worker, now.Add(-item.StartedAgo)); first {
+				events = append(events, event)
+			}
+		}
+		if r.task.Cancelling {
+			verdicts[i] = core.VerdictCancelling
+		}
+	}
+	s.publish(now, events...)
+	return verdicts, nil
+}
+
+// Settle implements core.LeaseStore.
+func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	verdicts := make([]core.Verdict, len(batch))
+	var events []core.Event
+	var ended []core.TaskID
+	for i, item := range batch {
+		r, verdict := s.check(item.Lease)
+		verdicts[i] = verdict
+		if verdict != core.VerdictOK {
+			continue
+		}
+		if item.Started {
+			if event, first := s.start(r, item.Worker, now.Add(-item.Elapsed)); first {
+				events = append(events, event)
+			}
+		}
+		events = append(events, s.settle(r, item, now))
+		if r.task.State.Terminal() {
+			ended = append(ended, item.Task)
+		}
+	}
+	s.publish(now, events...)
+	s.hint(core.Hint{Kind: core.HintEnded, Tasks: ended})
+	return verdicts, nil
+}
+
+func (s *Store) settle(r *record, item core.Settlement, now time.Time) core.Event {
+	r.settled, r.output = item.Lease, item.Output
+	if item.Worker != "" {
+		r.task.Worker = item.Worker
+	}
+	result := item.Result
+	switch {
+	case r.task.Cancelling && item.State != core.Cancelled:
+		return s.end(r, core.VerbCancel, cancelled("while it ran"), now)
+	case item.State == core.Cancelled:
+		return s.end(r, core.VerbCancel, &result, now)
+	case item.State == core.Completed:
+		return s.end(r, core.VerbSettle, &result, now)
+	case item.RetryIn > 0:
+		s.move(r, core.VerbRetry)
+		r.task.Due, r.expiry = now.Add(item.RetryIn), time.Time{}
+		s.totals.Retried++
+		event := s.event(r, core.TaskRetried)
+		event.Detail = string(result.Failure.Kind)
+		return event
+	}
+	return s.end(r, core.VerbFail, &result, now)
+}
+
+// Release implements core.LeaseStore.
+func (s *Store) Release(ctx context.Context, batch []core.Lease, reason core.ReleaseReason) ([]core.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	verdicts := make([]core.Verdict, len(batch))
+	var held []*record
+	for i, lease := range batch {
+		r, verdict := s.check(lease)
+		verdicts[i] = verdict
+		if verdict == core.VerdictOK {
+			held = append(held, r)
+		}
+	}
+	s.release(held, reason, time.Now())
+	return verdicts, nil
+}
+
+// release gives tasks back. It goes from the last to the first, as each goes to
+// the front of its line.
+func (s *Store) release(held []*record, reason core.ReleaseReason, now time.Time) {
+	events := make([]core.Event, 0, len(held))
+	var ended []core.TaskID
+	for i := len(held) - 1; i >= 0; i-- {
+		r := held[i]
+		if reason == core.ReleaseVanished {
+			s.charge(r)
+		}
+		switch {
+		case r.task.Cancelling:
+			events = append(events, s.end(r, core.VerbCancel, cancelled("while its worker was gone"), now))
+			ended = append(ended, r.task.ID)
+		case r.task.Deliveries >= core.MaxDeliveries:
+			events = append(events, s.end(r, core.VerbFail, lost(r.task.Deliveries), now))
+			ended = append(ended, r.task.ID)
+		default:
+			events = append(events, s.requeue(r, reason))
+		}
+	}
+	s.publish(now, events...)
+	s.hint(core.Hint{Kind: core.HintEnded, Tasks: ended})
+	s.hint(core.Hint{Kind: core.HintWork})
+}
+
+func (s *Store) charge(r *record) {
+	if r.started {
+		r.task.Deliveries++
+		return
+	}
+	if r.released++; r.released >= unchargedReleases {
+		r.task.Deliveries++
+	}
+}
+
+func (s *Store) requeue(r *record, reason core.ReleaseReason) core.Event {
+	event := s.event(r, core.TaskReleased)
+	if reason == core.ReleaseVanished {
+		event.Kind = core.TaskLost
+		s.totals.Lost++
+	} else {
+		s.totals.Released++
+	}
+	s.move(r, core.VerbRelease)
+	r.expiry, r.task.Worker, r.owner = time.Time{}, "", ""
+	s.queue(r.task.Queue).pushFront(r)
+	return event
+}
+
+func lost(deliveries int) *core.Result {
+	return &core.Result{Failure: &core.Failure{Kind: core.KindLost, Message: fmt.Sprintf("its worker or dispatcher vanished %d times", deliveries)}}
+}

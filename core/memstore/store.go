@@ -1,0 +1,187 @@
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"faasctl/core"
+)
+
+// Config bounds what is kept. The zero value works.
+type Config struct {
+	// KeepCompleted is how long completed and cancelled tasks are kept after
+	// their end. Default: 24 h.
+	KeepCompleted time.Duration
+	// KeepFailed is how long failed tasks are kept after their end.
+	// Default: 336 h (14 days).
+	KeepFailed time.Duration
+	// KeepEvents is how many batches of events are kept. Default: 10,000.
+	KeepEvents int
+}
+
+func (c Config) withDefaults() Config {
+	if c.KeepCompleted == 0 {
+		c.KeepCompleted = 24 * time.Hour
+	}
+	if c.KeepFailed == 0 {
+		c.KeepFailed = 14 * 24 * time.Hour
+	}
+	if c.KeepEvents == 0 {
+		c.KeepEvents = 10_000
+	}
+	return c
+}
+
+// Store implements core.Store in memory.
+type Store struct {
+	cfg Config
+
+	mu        sync.Mutex
+	functions functions
+	tasks     map[core.TaskID]*record
+	queues    map[string]*queue
+	claims    map[string]claimAnswer // by ClaimRequest.ID, to answer a repetition
+	ended     []ending               // in order of their end; the oldest are forgotten first
+	totals    core.Totals
+	lastReap  time.Time
+	floor     time.Time // nothing is reaped before
+	roster    roster
+	log       log
+	ears      map[*ear]struct{}
+}
+
+// record is one task: what was asked, where it stands, what came of it.
+type record struct {
+	task     core.Task
+	spec     core.Spec
+	owner    core.DispatcherID
+	expiry   time.Time // of the lease
+	started  bool      // in this lease
+	released int       // unstarted vanished releases
+	settled  core.Lease
+	result   *core.Result
+	output   core.Output
+}
+
+type claimAnswer struct {
+	ids []core.TaskID
+	at  time.Time
+}
+
+type ending struct {
+	id core.TaskID
+	at time.Time
+}
+
+var _ core.Store = (*Store)(nil)
+
+// New returns an empty store.
+func New(cfg Config) *Store {
+	s := &Store{
+		cfg: cfg.withDefaults(), tasks: map[core.TaskID]*record{}, queues: map[string]*queue{},
+		claims: map[string]claimAnswer{}, ears: map[*ear]struct{}{}, lastReap: time.Now(),
+	}
+	s.functions.init()
+	s.roster.init()
+	s.log.init()
+	return s
+}
+
+// move takes r along the state machine; an arrow that does not exist is a
+// mistake in this package.
+func (s *Store) move(r *record, verb core.Verb) {
+	next, ok := r.task.State.Next(verb)
+	if !ok {
+		panic(fmt.Sprintf("memstore: %s of a task that is %q", verb, r.task.State))
+	}
+	r.task.State = next
+}
+
+// end brings r into a terminal state and returns its event.
+func (s *Store) end(r *record, verb core.Verb, result *core.Result, now time.Time) core.Event {
+	s.move(r, verb)
+	r.task.Finished, r.task.Due, r.expiry = now, time.Time{}, time.Time{}
+	r.result = result
+	event := s.event(r, core.TaskCompleted)
+	switch r.task.State {
+	case core.Completed:
+		s.totals.Completed++
+	case core.Cancelled:
+		s.totals.Cancelled++
+		event.Kind = core.TaskCancelled
+	case core.Failed:
+		s.totals.Failed++
+		event.Kind = core.TaskFailed
+	}
+	if result.Failure != nil {
+		r.task.Failure = result.Failure.Kind
+		event.Detail = string(result.Failure.Kind)
+	}
+	if !r.task.Started.IsZero() {
+		event.RunMS = float64(now.Sub(r.task.Started).Microseconds()) / 1000
+		event.WaitMS = float64(r.task.Started.Sub(r.task.Submitted).Microseconds()) / 1000
+	}
+	s.ended = append(s.ended, ending{r.task.ID, now})
+	return event
+}
+
+func (s *Store) event(r *record, kind core.EventKind) core.Event {
+	return core.Event{Kind: kind, Task: r.task.ID, Function: r.task.Function, Worker: r.task.Worker, Dispatcher: r.owner, Attempt: r.task.Attempt}
+}
+
+// forget drops tasks that ended long ago, and old claim answers. Failed tasks
+// are kept longer; one found too young goes to the back of the line.
+func (s *Store) forget(now time.Time) {
+	for steps := len(s.ended); steps > 0 && len(s.ended) > 0; steps-- {
+		first := s.ended[0]
+		if now.Sub(first.at) < s.cfg.KeepCompleted {
+			break
+		}
+		s.ended = s.ended[1:]
+		r := s.tasks[first.id]
+		keep := s.cfg.KeepCompleted
+		if r.task.State == core.Failed {
+			keep = s.cfg.KeepFailed
+		}
+		if now.Sub(r.task.Finished) < keep {
+			s.ended = append(s.ended, ending{first.id, first.at})
+			continue
+		}
+		delete(s.tasks, first.id)
+	}
+	for id, answer := range s.claims {
+		if now.Sub(answer.at) > time.Minute {
+			delete(s.claims, id)
+		}
+	}
+}
+
+// Ping never fails: a process that asks is alive.
+func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
+
+// Stats counts what there is.
+func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := core.Stats{Totals: s.totals, Store: core.StoreInfo{Kind: "memory", Durability: "none"}, Through: s.log.last()}
+	var oldest time.Time
+	for _, r := range s.tasks {
+		switch r.task.State {
+		case core.Queued:
+			stats.Queued++
+			if oldest.IsZero() || r.task.Submitted.Before(oldest) {
+				oldest = r.task.Submitted
+			}
+		case core.Delayed:
+			stats.Delayed++
+		case core.Running:
+			stats.Running++
+		}
+	}
+	if !oldest.IsZero() {
+		stats.OldestWait = time.Since(oldest).Milliseconds()
+	}
+	return stats, ctx.Err()
+}

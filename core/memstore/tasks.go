@@ -1,0 +1,156 @@
+package memstore
+
+import (
+	"context"
+	"sort"
+	"time"
+
+	"faasctl/core"
+)
+
+// Submit implements core.TaskStore.
+func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.forget(now)
+	refused := make([]error, len(batch))
+	var events []core.Event
+	for i, item := range batch {
+		if s.tasks[item.ID] != nil {
+			continue
+		}
+		if f := item.Spec.Function; s.functions.byID[f] == nil || s.functions.removed[f] {
+			refused[i] = core.ErrNotFound
+			continue
+		}
+		events = append(events, s.accept(item, now))
+	}
+	s.publish(now, events...)
+	s.hint(core.Hint{Kind: core.HintWork})
+	return refused, nil
+}
+
+func (s *Store) accept(item core.Submission, now time.Time) core.Event {
+	r := &record{spec: item.Spec, task: core.Task{
+		ID: item.ID, Function: item.Spec.Function, Codec: item.Spec.Codec,
+		Queue: item.Spec.Queue, Priority: item.Spec.Priority, Submitted: now,
+	}}
+	s.tasks[item.ID] = r
+	s.totals.Submitted++
+	if item.Delay > 0 {
+		s.move(r, core.VerbDelay)
+		r.task.Due = now.Add(item.Delay)
+	} else {
+		s.move(r, core.VerbSubmit)
+		s.queue(item.Spec.Queue).pushBack(r)
+	}
+	return s.event(r, core.TaskSubmitted)
+}
+
+// Tasks implements core.TaskStore.
+func (s *Store) Tasks(ctx context.Context, ids []core.TaskID) ([]core.Task, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := make([]core.Task, len(ids))
+	for i, id := range ids {
+		if r := s.tasks[id]; r != nil {
+			found[i] = r.task
+		}
+	}
+	return found, ctx.Err()
+}
+
+// Spec implements core.TaskStore.
+func (s *Store) Spec(ctx context.Context, id core.TaskID) (core.Spec, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.tasks[id]
+	if r == nil {
+		return core.Spec{}, core.ErrNotFound
+	}
+	return r.spec, ctx.Err()
+}
+
+// Results implements core.TaskStore.
+func (s *Store) Results(ctx context.Context, ids []core.TaskID) ([]*core.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := make([]*core.Result, len(ids))
+	for i, id := range ids {
+		if r := s.tasks[id]; r != nil {
+			found[i] = r.result
+		}
+	}
+	return found, ctx.Err()
+}
+
+// Output implements core.TaskStore.
+func (s *Store) Output(ctx context.Context, id core.TaskID) (core.Output, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.tasks[id]; r != nil {
+		return r.output, ctx.Err()
+	}
+	return core.Output{}, core.ErrNotFound
+}
+
+// List implements core.TaskStore. Memory needs no index: everything is looked at.
+func (s *Store) List(ctx context.Context, filter core.TaskFilter) (core.TaskPage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	page := core.TaskPage{Tasks: []core.Task{}}
+	for id, r := range s.tasks {
+		fits := (filter.State == "" || r.task.State == filter.State) && (filter.Function == "" || r.task.Function == filter.Function)
+		if fits && (filter.Before == "" || id < filter.Before) {
+			page.Tasks = append(page.Tasks, r.task)
+		}
+	}
+	sort.Slice(page.Tasks, func(i, j int) bool { return page.Tasks[i].ID > page.Tasks[j].ID })
+	limit := filter.Limit
+	if limit == 0 {
+		limit = 100
+	}
+	if len(page.Tasks) > limit {
+		page.Tasks = page.Tasks[:limit]
+		page.Next = page.Tasks[limit-1].ID
+	}
+	return page, ctx.Err()
+}
+
+// Cancel implements core.TaskStore.
+func (s *Store) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	verdicts := make([]core.CancelVerdict, len(ids))
+	var running, ended []core.TaskID
+	var events []core.Event
+	for i, id := range ids {
+		switch r := s.tasks[id]; {
+		case r == nil:
+			verdicts[i] = core.CancelUnknown
+		case r.task.State.Terminal():
+			verdicts[i] = core.CancelTooLate
+		case r.task.State == core.Running:
+			verdicts[i] = core.CancelRequested
+			r.task.Cancelling = true
+			running = append(running, id)
+		default:
+			verdicts[i] = core.CancelDone
+			events = append(events, s.end(r, core.VerbCancel, cancelled("before it ran"), now))
+			ended = append(ended, id)
+		}
+	}
+	s.publish(now, events...)
+	s.hint(core.Hint{Kind: core.HintCancel, Tasks: running})
+	s.hint(core.Hint{Kind: core.HintEnded, Tasks: ended})
+	return verdicts, ctx.Err()
+}
+
+func cancelled(when string) *core.Result {
+	return &core.Result{Failure: &core.Failure{Kind: core.KindCancelled, Message: "cancelled " + when}}
+}
