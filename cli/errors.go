@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"faasctl/core"
+)
+
+// exitCode ends the program with a code when everything has been said already.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// exitOf is the one place that turns an error into an exit code.
+func exitOf(err error) int {
+	var code exitCode
+	switch {
+	case err == nil:
+		return core.ExitOK
+	case errors.As(err, &code):
+		return int(code)
+	case errors.Is(err, context.Canceled) && core.ClassOf(err) == core.ErrInternal:
+		return core.ExitPending // somebody pressed Ctrl-C
+	}
+	return core.ClassOf(err).Exit
+}
+
+// explain tells stderr about err, unless that happened already, and returns
+// the exit code for it.
+func (e *environment) explain(err error) int {
+	var code exitCode
+	if err != nil && !errors.As(err, &code) {
+		e.complain(err)
+	}
+	return exitOf(err)
+}
+
+// complain prints one error and what to do about it. Its text may hold what a
+// server sent, and several lines of it.
+func (e *environment) complain(err error) {
+	text := "faasctl: " + err.Error()
+	if hint := core.HintOf(err); hint != "" {
+		text += "\n  → " + hint
+	}
+	_, _ = io.WriteString(e.stderr, clean(text)+"\n")
+}
+
+// warn prints a line on stderr that is no failure.
+func (e *environment) warn(format string, args ...any) {
+	_, _ = io.WriteString(e.stderr, clean("faasctl: "+fmt.Sprintf(format, args...))+"\n")
+}
+
+// note prints a line on stderr for whoever reads along.
+func (e *environment) note(format string, args ...any) {
+	_, _ = io.WriteString(e.stderr, clean(fmt.Sprintf(format, args...))+"\n")
+}
+
+// withOp names the verb in an error that does not say what was being done.
+func withOp(op string, err error) error {
+	var code exitCode
+	if err == nil || errors.As(err, &code) {
+		return err
+	}
+	if known, ok := err.(*core.Error); ok {
+		if known.Op == "" {
+			named := *known
+			named.Op = op
+			return &named
+		}
+		return known
+	}
+	return &core.Error{Class: core.ClassOf(err), Op: op, Err: err}
+}
+
+// usage is an error in the command line.
+func usage(format string, args ...any) *core.Error {
+	return core.Errorf(core.ErrMalformed, "", format, args...)
+}
+
+// usageError rewords what the flag library says of a value it cannot read.
+func usageError(c *urfave.Context, err error, _ bool) error {
+	op, text := "", err.Error()
+	if c.Command != nil && c.Command.Name != c.App.Name {
+		op = c.Command.FullName()
+	}
+	see := strings.TrimSpace("faasctl " + op)
+	hint := see + " --help lists the flags"
+	if value, rest, ok := strings.Cut(strings.TrimPrefix(text, "invalid value "), " for flag -"); ok {
+		name, _, _ := strings.Cut(rest, ":")
+		text = fmt.Sprintf("--%s cannot be %s", name, value)
+		switch flagNamed(c.Command, name).(type) {
+		case *urfave.DurationFlag:
+			hint = fmt.Sprintf("write a time with its unit, such as --%s 30s, 500ms or 1m30s", name)
+		case *urfave.IntFlag, *urfave.Int64Flag, *urfave.UintFlag:
+			hint = fmt.Sprintf("write a whole number, such as --%s 4", name)
+		}
+	}
+	return core.Errorf(core.ErrMalformed, op, "%s", text).WithHint("%s", hint)
+}
+
+// firstCode keeps the first code that is not zero: the outcome of a verb that
+// took several ids.
+func firstCode(codes []int) error {
+	for _, code := range codes {
+		if code != core.ExitOK {
+			return exitCode(code)
+		}
+	}
+	return nil
+}
