@@ -17,15 +17,19 @@ type class struct {
 // them.
 type line struct {
 	ids  []core.TaskID
-	time float64 // virtual time: how much service it has had, by weight
+	time float64 // virtual time at which its first task will have been served
 }
 
-// queue shares service between its lines by stride scheduling: the line that
-// has had least goes first, and a task of priority p costs 4^-p.
+// queue shares service between its lines by self-clocked fair queueing (Golestani
+// 1994): a task of priority p costs 4^-p, and the line whose first task would be
+// done first goes first. So functions of one priority take turns, a higher
+// priority gets four times the share of the next, and none starves.
 type queue struct {
 	lines map[class]*line
-	now   float64 // virtual time of the line served last
+	now   float64 // virtual time of the task served last
 }
+
+func cost(priority int) float64 { return math.Pow(4, -float64(priority)) }
 
 func (s *Store) queue(name string) *queue {
 	q := s.queues[name]
@@ -40,7 +44,7 @@ func (q *queue) line(r *record) *line {
 	key := class{r.task.Priority, r.task.Function}
 	l := q.lines[key]
 	if l == nil {
-		l = &line{time: q.now}
+		l = &line{time: q.now + cost(r.task.Priority)}
 		q.lines[key] = l
 	}
 	return l
@@ -73,7 +77,7 @@ func (q *queue) pop() core.TaskID {
 	id := l.ids[0]
 	l.ids = l.ids[1:]
 	q.now = l.time
-	l.time += math.Pow(4, -float64(first.priority))
+	l.time += cost(first.priority)
 	if len(l.ids) == 0 {
 		delete(q.lines, first)
 	}

@@ -81,7 +81,7 @@ var _ core.Store = (*Store)(nil)
 func New(cfg Config) *Store {
 	s := &Store{
 		cfg: cfg.withDefaults(), tasks: map[core.TaskID]*record{}, queues: map[string]*queue{},
-		claims: map[string]claimAnswer{}, ears: map[*ear]struct{}{}, lastReap: time.Now(),
+		claims: map[string]claimAnswer{}, ears: map[*ear]struct{}{},
 	}
 	s.functions.init()
 	s.roster.init()
