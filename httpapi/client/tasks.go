@@ -1,0 +1,200 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"faasctl/core"
+	"faasctl/httpapi/wire"
+)
+
+// Call asks for one run of a function with JSON arguments.
+type Call struct {
+	Function     string            // any reference
+	Args, Kwargs json.RawMessage   // a JSON array and a JSON object; nil = empty
+	Timeout      time.Duration     // 0 = the function's, then the server's
+	Retries      int               // further attempts after a failed one
+	Queue        string            // "" = default
+	Priority     *int              // nil = core.DefaultPriority
+	Labels       map[string]string //
+	Delay        time.Duration     // > 0: queued only then
+}
+
+func (call Call) wire() wire.Call {
+	return wire.Call{
+		Function: call.Function, Args: call.Args, Kwargs: call.Kwargs, Timeout: wire.Duration(call.Timeout), Retries: call.Retries,
+		Queue: call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: wire.Duration(call.Delay),
+	}
+}
+
+// Submit asks for one call and returns as soon as it is accepted.
+func (c *Client) Submit(ctx context.Context, call Call) (core.Submitted, error) {
+	var answer wire.Submitted
+	if err := c.post(ctx, "/v1/tasks", call.wire(), &answer); err != nil {
+		return core.Submitted{}, err
+	}
+	return submitted(answer), nil
+}
+
+func submitted(answer wire.Submitted) core.Submitted {
+	s := core.Submitted{ID: answer.ID, Function: answer.FunctionID, Name: answer.Function}
+	if answer.Problem != nil {
+		s.Err = problemError(answer.Problem, answer.Problem.Status)
+	}
+	return s
+}
+
+const batchBytes = 4 << 20 // of arguments in one batch request, about
+
+// SubmitBatch asks for many calls; each answer holds an id or an error. Calls
+// travel in requests of at most core.MaxBatch. When one of these fails after
+// others were accepted, the calls that were not accepted carry the error.
+func (c *Client) SubmitBatch(ctx context.Context, calls []Call) ([]core.Submitted, error) {
+	answers := make([]core.Submitted, 0, len(calls))
+	for len(answers) < len(calls) {
+		part := calls[len(answers):]
+		n, bytes := 0, 0
+		for n < len(part) && n < core.MaxBatch && (n == 0 || bytes+len(part[n].Args)+len(part[n].Kwargs) <= batchBytes) {
+			bytes += len(part[n].Args) + len(part[n].Kwargs)
+			n++
+		}
+		accepted, err := c.submitPart(ctx, part[:n])
+		if err != nil && len(answers) == 0 {
+			return nil, err
+		}
+		if err != nil {
+			for range part {
+				answers = append(answers, core.Submitted{Err: err})
+			}
+			break
+		}
+		answers = append(answers, accepted...)
+	}
+	return answers, nil
+}
+
+func (c *Client) submitPart(ctx context.Context, calls []Call) ([]core.Submitted, error) {
+	body := make([]wire.Call, len(calls))
+	for i, call := range calls {
+		body[i] = call.wire()
+	}
+	var answer wire.SubmittedBatch
+	if err := c.post(ctx, "/v1/tasks:batch", body, &answer); err != nil {
+		return nil, err
+	}
+	if len(answer.Tasks) != len(calls) {
+		return nil, c.strange(core.Errorf(core.ErrInternal, "", "%d answers to %d calls", len(answer.Tasks), len(calls)))
+	}
+	answers := make([]core.Submitted, len(calls))
+	for i := range answers {
+		answers[i] = submitted(answer.Tasks[i])
+	}
+	return answers, nil
+}
+
+func taskPath(id core.TaskID, rest string) string { return "/v1/tasks/" + url.PathEscape(string(id)) + rest }
+
+// Task returns the record of a task as soon as it has ended, or after wait as
+// it then stands.
+func (c *Client) Task(ctx context.Context, id core.TaskID, wait time.Duration) (core.Task, error) {
+	for until := time.Now().Add(wait); ; {
+		var task core.Task
+		err := c.get(ctx, taskPath(id, ""), nil, step(until), &task)
+		if err != nil || task.State.Terminal() || !time.Now().Before(until) {
+			return task, err
+		}
+	}
+}
+
+// Result waits like Task and returns what the task ended with, nil when it has
+// not ended yet.
+func (c *Client) Result(ctx context.Context, id core.TaskID, wait time.Duration) (core.Task, *core.Result, error) {
+	for until := time.Now().Add(wait); ; {
+		var answer wire.Result
+		status, err := c.exchange(ctx, http.MethodGet, taskPath(id, "/result"), nil, nil, step(until), &answer)
+		if err != nil {
+			return answer.Task, nil, err
+		}
+		if status != http.StatusAccepted {
+			return answer.Task, &core.Result{JSON: answer.Value, Pickle: answer.Pickle, Repr: answer.Repr, Failure: answer.Failure}, nil
+		}
+		if !time.Now().Before(until) {
+			return answer.Task, nil, nil
+		}
+	}
+}
+
+// step is how long the next request shall wait; 0 when the time is up.
+func step(until time.Time) time.Duration { return max(0, min(maxWait, time.Until(until))) }
+
+// Output returns what a task printed, as far as it is known by now.
+func (c *Client) Output(ctx context.Context, id core.TaskID) (core.Output, error) {
+	var output core.Output
+	err := c.get(ctx, taskPath(id, "/logs"), nil, 0, &output)
+	return output, err
+}
+
+// Spec returns what was asked for, with its arguments.
+func (c *Client) Spec(ctx context.Context, id core.TaskID) (core.Spec, error) {
+	var answer wire.Spec
+	if err := c.get(ctx, taskPath(id, "/spec"), nil, 0, &answer); err != nil {
+		return core.Spec{}, err
+	}
+	spec := answer.Spec
+	spec.Timeout = time.Duration(answer.Timeout)
+	if spec.Codec == core.Dill {
+		spec.Args = answer.Pickle
+		return spec, nil
+	}
+	var err error
+	if spec.Args, err = json.Marshal([]json.RawMessage{answer.Args, answer.Kwargs}); err != nil {
+		return spec, c.strange(err)
+	}
+	return spec, nil
+}
+
+// List returns one page of tasks, newest first.
+func (c *Client) List(ctx context.Context, filter core.TaskFilter) (core.TaskPage, error) {
+	query := url.Values{}
+	for name, value := range map[string]string{
+		"state": string(filter.State), "function": string(filter.Function), "before": string(filter.Before),
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if filter.Limit != 0 {
+		query.Set("limit", strconv.Itoa(filter.Limit))
+	}
+	var page core.TaskPage
+	err := c.get(ctx, "/v1/tasks", query, 0, &page)
+	return page, err
+}
+
+// Cancel asks for the end of tasks and says what that did to each.
+func (c *Client) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
+	verdicts := make([]core.CancelVerdict, 0, len(ids))
+	for len(verdicts) < len(ids) {
+		part := ids[len(verdicts):]
+		part = part[:min(len(part), core.MaxBatch)]
+		body := wire.IDs{IDs: make([]string, len(part))}
+		for i, id := range part {
+			body.IDs[i] = string(id)
+		}
+		var answer wire.CancelledBatch
+		if err := c.post(ctx, "/v1/tasks:cancel", body, &answer); err != nil {
+			return verdicts, err
+		}
+		if len(answer.Tasks) != len(part) {
+			return verdicts, c.strange(core.Errorf(core.ErrInternal, "", "%d answers to %d ids", len(answer.Tasks), len(part)))
+		}
+		for _, one := range answer.Tasks {
+			verdicts = append(verdicts, one.Verdict)
+		}
+	}
+	return verdicts, nil
+}

@@ -1,0 +1,130 @@
+package wire
+
+import (
+	"encoding/json"
+	"time"
+
+	"faasctl/core"
+)
+
+// Problem is an error as RFC 9457 writes it.
+type Problem struct {
+	Type     string `json:"type" doc:"where the class is explained, relative to the server" example:"/docs#not-found"`
+	Title    string `json:"title" doc:"the class in words" example:"Not Found"`
+	Status   int    `json:"status" doc:"the HTTP status" example:"404"`
+	Detail   string `json:"detail" doc:"what went wrong"`
+	Code     string `json:"code" doc:"the class: malformed, invalid, not-found, conflict, stale, gone, full, too-large, media-type, no-token, forbidden, unavailable or internal" example:"not-found"`
+	Hint     string `json:"hint,omitempty" doc:"what to do next"`
+	Instance string `json:"instance,omitempty" doc:"names an internal error in the server's log"`
+}
+
+// Register asks for a function to be stored.
+type Register struct {
+	Name      string            `json:"name" doc:"letters, digits, _ . -; at most 128" example:"double"`
+	Codec     core.Codec        `json:"codec,omitempty" doc:"what the body is: source (default) or dill" enum:"source,dill"`
+	Body      string            `json:"body" doc:"source: the text of a Python file; dill: base64 of dill.dumps(function)"`
+	Entry     string            `json:"entry,omitempty" doc:"source: the function's name in the file; default: name"`
+	File      string            `json:"file,omitempty" doc:"base name of the file, for tracebacks" example:"fn.py"`
+	Signature string            `json:"signature,omitempty" example:"(a, b=10)"`
+	Doc       string            `json:"doc,omitempty"`
+	Python    string            `json:"python,omitempty" doc:"minor version it needs or was pickled by" example:"3.11"`
+	Timeout   Duration          `json:"timeout,omitzero" doc:"default for its calls: 1m30s or seconds"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// Function is a function on the wire: times as text, the body where it was
+// asked for.
+type Function struct {
+	core.Function
+	Timeout Duration `json:"timeout,omitzero" doc:"default for its calls"`
+	Body    *string  `json:"body,omitempty" doc:"source text, or base64 of the pickle"`
+}
+
+// Registration is the answer to Register.
+type Registration struct {
+	Function Function        `json:"function"`
+	Outcome  core.Registered `json:"outcome" doc:"registered: a new version; unchanged: equal to the latest; back: equal to an older version, which is the latest again" enum:"registered,unchanged,back"`
+}
+
+// Functions is a listing, or what a removal removed.
+type Functions struct {
+	Functions []Function `json:"functions"`
+}
+
+// Call asks for one run of a function.
+type Call struct {
+	Function string            `json:"function" doc:"name, name@version, an id or a unique prefix of one" example:"double"`
+	Args     json.RawMessage   `json:"args,omitempty" doc:"positional arguments: an array"`
+	Kwargs   json.RawMessage   `json:"kwargs,omitempty" doc:"keyword arguments: an object"`
+	Timeout  Duration          `json:"timeout,omitzero" doc:"how long it may run: 1m30s or seconds; default: the function's, then the server's"`
+	Retries  int               `json:"retries,omitempty" doc:"further attempts after a failed one" minimum:"0" maximum:"1000"`
+	Queue    string            `json:"queue,omitempty" doc:"default: default"`
+	Priority *int              `json:"priority,omitempty" doc:"0 to 9, 9 first; default 5" minimum:"0" maximum:"9"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Delay    Duration          `json:"delay,omitzero" doc:"how long to wait before it is queued"`
+}
+
+// Submitted is the answer to one Call: ids, or the problem with it.
+type Submitted struct {
+	ID         core.TaskID     `json:"id,omitempty"`
+	FunctionID core.FunctionID `json:"function_id,omitempty"`
+	Function   string          `json:"function,omitempty" doc:"name@version"`
+	Problem    *Problem        `json:"problem,omitempty" doc:"why this call was not accepted; the other fields are absent then"`
+}
+
+// SubmittedBatch answers a batch in the order of its calls.
+type SubmittedBatch struct {
+	Tasks []Submitted `json:"tasks"`
+}
+
+// Result is what a task ended with.
+type Result struct {
+	Task    core.Task       `json:"task"`
+	Value   json.RawMessage `json:"value,omitempty" doc:"the return value in JSON, of a completed task"`
+	Repr    string          `json:"repr,omitempty" doc:"repr() of the return value, clipped"`
+	Failure *core.Failure   `json:"failure,omitempty" doc:"why it failed"`
+	Pickle  []byte          `json:"pickle,omitempty" doc:"base64 of the pickled value or exception; for dill calls and ?format=dill"`
+}
+
+// Spec is what was asked for, with the arguments in the encoding of the call.
+type Spec struct {
+	core.Spec
+	Timeout Duration        `json:"timeout,omitzero" doc:"how long it may run"`
+	Args    json.RawMessage `json:"args,omitempty" doc:"of a JSON call"`
+	Kwargs  json.RawMessage `json:"kwargs,omitempty" doc:"of a JSON call"`
+	Pickle  []byte          `json:"pickle,omitempty" doc:"of a dill call: base64 of the pickled (args, kwargs)"`
+}
+
+// IDs names tasks.
+type IDs struct {
+	IDs []string `json:"ids" doc:"task ids, at most 1000"`
+}
+
+// Cancelled says what a cancel did to one task.
+type Cancelled struct {
+	ID      core.TaskID        `json:"id"`
+	Verdict core.CancelVerdict `json:"verdict" doc:"cancelled: it was waiting; cancelling: its worker is told; ended: too late; unknown: no such task" enum:"cancelled,cancelling,ended,unknown"`
+}
+
+// CancelledBatch answers a cancel in the order of its ids.
+type CancelledBatch struct {
+	Tasks []Cancelled `json:"tasks"`
+}
+
+// Workers is who is there.
+type Workers struct {
+	Now         time.Time             `json:"now" doc:"the store's clock, which all times are by"`
+	Workers     []core.Worker         `json:"workers"`
+	Dispatchers []core.DispatcherInfo `json:"dispatchers"`
+}
+
+// Status answers the health routes.
+type Status struct {
+	Status string `json:"status" example:"ok"`
+}
+
+// Version names the server.
+type Version struct {
+	Version string `json:"version"`
+	Go      string `json:"go" doc:"the Go version it was built with"`
+}
