@@ -96,7 +96,9 @@ func (c *Client) submitPart(ctx context.Context, calls []Call) ([]core.Submitted
 	return answers, nil
 }
 
-func taskPath(id core.TaskID, rest string) string { return "/v1/tasks/" + url.PathEscape(string(id)) + rest }
+func taskPath(id core.TaskID, rest string) string {
+	return "/v1/tasks/" + url.PathEscape(string(id)) + rest
+}
 
 // Task returns the record of a task as soon as it has ended, or after wait as
 // it then stands.
