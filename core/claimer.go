@@ -1,0 +1,180 @@
+package core
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// claim is what the claimer brings to the loop.
+type claim struct {
+	round  uint64 // of the want it answers
+	tasks  []Assignment
+	broken []Outcome // tasks whose function cannot be had
+}
+
+// want asks the claimer for up to n tasks. Each delivery ends a round; a want
+// of an ended round is void, as its credit is spent.
+type want struct {
+	round uint64
+	n     int
+}
+
+// claimer fetches tasks: at most as many as there is free credit, one claim in
+// flight, woken by the bell and by a slow jittered poll.
+type claimer struct {
+	cfg        DispatcherConfig
+	dispatcher DispatcherID
+	functions  *functionCache
+	out        chan<- claim
+	wants      chan want     // capacity 1, the newest wins; written by the loop only
+	bell       chan struct{} // capacity 1
+	down       atomic.Bool   // the last claim failed
+
+	round uint64 // owned by the loop: the next delivery's
+	asked int    // owned by the loop: n of the last want of this round
+}
+
+func newClaimer(cfg DispatcherConfig, id DispatcherID, out chan<- claim) *claimer {
+	return &claimer{
+		cfg: cfg, dispatcher: id, functions: newFunctionCache(cfg.Store), out: out,
+		wants: make(chan want, 1), bell: make(chan struct{}, 1), round: 1,
+	}
+}
+
+// ask states the free credit. Called by the loop.
+func (c *claimer) ask(n int) {
+	if n = max(0, n); n == c.asked {
+		return
+	}
+	c.asked = n
+	select {
+	case <-c.wants:
+	default:
+	}
+	c.wants <- want{c.round, n}
+}
+
+// delivered ends a round. Called by the loop.
+func (c *claimer) delivered(round uint64) { c.round, c.asked = round+1, 0 }
+
+// ring says that tasks may be waiting. Called by anyone.
+func (c *claimer) ring() {
+	select {
+	case c.bell <- struct{}{}:
+	default:
+	}
+}
+
+// run claims until ctx is done. What it has claimed by then is still delivered.
+func (c *claimer) run(ctx context.Context) error {
+	var w want
+	delivered := uint64(0)
+	poll := time.NewTimer(0)
+	defer poll.Stop()
+	for {
+		if w.n > 0 && w.round > delivered {
+			got, err := c.claim(ctx, w)
+			if len(got.tasks)+len(got.broken) > 0 {
+				c.out <- got // the loop receives until we have returned
+				delivered = w.round
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			if c.noteHealth(err); err == nil && delivered == w.round {
+				poll.Reset(0)
+			} else {
+				poll.Reset(jitter(c.cfg.Poll))
+			}
+		}
+		select {
+		case w = <-c.wants:
+		case <-c.bell:
+		case <-poll.C:
+			poll.Reset(jitter(c.cfg.Poll))
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// claim asks the store once. A claim whose answer was lost is repeated under its
+// own id, so that no task is held by nobody.
+func (c *claimer) claim(ctx context.Context, w want) (claim, error) {
+	request := ClaimRequest{ID: uuid.NewString(), Dispatcher: c.dispatcher, Max: min(w.n, MaxBatch), Lease: c.cfg.Lease}
+	claimed, err := c.cfg.Store.Claim(ctx, request)
+	if err != nil {
+		// Also when we are being stopped: the first try may have succeeded.
+		again, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer stop()
+		if claimed, err = c.cfg.Store.Claim(again, request); err != nil {
+			return claim{}, err
+		}
+	}
+	answer := claim{round: w.round}
+	for _, t := range claimed {
+		f, err := c.functions.get(ctx, t.Spec.Function)
+		switch {
+		case err == nil:
+			answer.tasks = append(answer.tasks, Assignment{
+				Lease: t.Lease, Attempt: t.Attempt + 1, Function: f, Codec: t.Spec.Codec, Args: t.Spec.Args,
+				Timeout: t.Spec.Timeout, Retries: t.Spec.Retries,
+			})
+		case ClassOf(err) == ErrNotFound:
+			answer.broken = append(answer.broken, Outcome{Lease: t.Lease, State: Failed, Result: Result{Failure: &Failure{
+				Kind: KindUnloadable, Message: "the function " + string(t.Spec.Function) + " is not stored any more",
+			}}})
+		default: // the store has just gone; the lease lapses and the task comes again
+			c.cfg.Logger.Warn("a claimed task's function cannot be read now", "task", t.Task, "error", err)
+		}
+	}
+	return answer, nil
+}
+
+// noteHealth logs an outage once, and its end.
+func (c *claimer) noteHealth(err error) {
+	if down := err != nil; c.down.Swap(down) != down {
+		if down {
+			c.cfg.Logger.Warn("tasks cannot be claimed now; trying again", "error", err)
+		} else {
+			c.cfg.Logger.Info("tasks can be claimed again")
+		}
+	}
+}
+
+// keep moves along what only waits for time: DELAYED tasks that are due, leases
+// that have lapsed.
+func (d *Dispatcher) keep(ctx context.Context) error {
+	reap := time.NewTicker(d.cfg.Reap)
+	defer reap.Stop()
+	promote := time.NewTimer(0)
+	defer promote.Stop()
+	for {
+		select {
+		case <-promote.C:
+			_, next, err := d.cfg.Store.Promote(ctx)
+			wait := jitter(d.cfg.Poll / 4) // one may be handed in with a short delay at any time
+			if err == nil && next > 0 {
+				wait = min(wait, next)
+			}
+			promote.Reset(wait)
+		case <-reap.C:
+			n, err := d.cfg.Store.Reap(ctx, d.cfg.Lease)
+			if err == nil && n > 0 {
+				d.cfg.Logger.Warn("leases had lapsed; the tasks are queued again", "tasks", n)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// jitter spreads d by a fifth either way, so that dispatchers do not march in
+// step.
+func jitter(d time.Duration) time.Duration {
+	return d - d/5 + rand.N(2*d/5+1)
+}

@@ -1,0 +1,312 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// peer is one connected worker. Owned by the loop.
+type peer struct {
+	info      Worker
+	from      Transport
+	seq       uint64 // of the last window
+	window    int
+	holds     map[TaskID]*hold // handed out and not ended
+	unsettled int              // results received and not settled
+	seen      time.Time
+}
+
+// credit is how many more tasks the peer can be given. One that has many
+// results waiting gets none: the store is slow, and more work would only pile
+// up.
+func (p *peer) credit() int {
+	if p.info.State != WorkerRunning || p.unsettled > 2*p.window {
+		return 0
+	}
+	return max(0, p.window-len(p.holds))
+}
+
+// hold is one task that the dispatcher has claimed and that is not settled or
+// given back yet. Owned by the loop.
+type hold struct {
+	Assignment
+	peer    *peer     // nil while pending
+	started time.Time // zero until its worker said so; by our clock
+	ended   bool      // its outcome is with the settler
+	doomed  bool      // its worker was told to cancel it
+}
+
+// loop is the one loop: signals, claimed tasks, the settler's answers, cancels
+// and the tick, until stop is done or a transport has failed.
+func (d *Dispatcher) loop(stop, transports context.Context) {
+	tick := time.NewTicker(d.cfg.Beat)
+	defer tick.Stop()
+	renew := time.NewTicker(d.cfg.Renew)
+	defer renew.Stop()
+	for {
+		select {
+		case signal := <-d.signals:
+			d.handle(signal)
+		case c := <-d.claims:
+			d.accept(c)
+		case a := <-d.answers:
+			d.apply(a)
+		case ids := <-d.cancels:
+			d.cancelHeld(ids)
+		case <-tick.C:
+			d.beat()
+		case <-renew.C:
+			d.renew()
+		case <-stop.Done():
+			return
+		case <-transports.Done():
+			return
+		}
+		d.deal()
+	}
+}
+
+// await runs the loop's receiving side until a group has ended, so that nobody
+// in it is stuck in a send.
+func (d *Dispatcher) await(group *errgroup.Group) error {
+	done := make(chan error, 1)
+	go func() { done <- group.Wait() }()
+	for {
+		select {
+		case signal := <-d.signals:
+			d.handle(signal)
+		case c := <-d.claims:
+			d.accept(c)
+		case a := <-d.answers:
+			d.apply(a)
+		case err := <-done:
+			d.flush()
+			return err
+		}
+	}
+}
+
+// flush handles what was sent before the senders ended.
+func (d *Dispatcher) flush() {
+	for {
+		select {
+		case signal := <-d.signals:
+			d.handle(signal)
+		case a := <-d.answers:
+			d.apply(a)
+		default:
+			return
+		}
+	}
+}
+
+// drain lets local workers end what they run, for at most Config.Drain, and
+// meanwhile renews leases and settles.
+func (d *Dispatcher) drain(transports context.Context) {
+	d.giveBack(d.pending)
+	d.pending = nil
+	for _, p := range d.peers {
+		if p.info.Mode == Local {
+			d.deliver(p, DownDrain{})
+		}
+	}
+	deadline := time.NewTimer(d.cfg.Drain)
+	defer deadline.Stop()
+	tick := time.NewTicker(d.cfg.Beat)
+	defer tick.Stop()
+	renew := time.NewTicker(d.cfg.Renew)
+	defer renew.Stop()
+	for d.busyLocal() && transports.Err() == nil {
+		select {
+		case signal := <-d.signals:
+			d.handle(signal)
+		case a := <-d.answers:
+			d.apply(a)
+		case <-tick.C:
+			d.beat()
+		case <-renew.C:
+			d.renew()
+		case <-deadline.C:
+			d.cfg.Logger.Warn("tasks still ran at the end of the drain; they are queued again", "tasks", len(d.holds))
+			return
+		case <-transports.Done():
+			return
+		}
+	}
+}
+
+func (d *Dispatcher) busyLocal() bool {
+	for _, p := range d.peers {
+		if p.info.Mode == Local && len(p.holds) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// releaseAll gives back what local workers still held when they were stopped.
+// What workers of other processes hold stays theirs.
+func (d *Dispatcher) releaseAll() {
+	var rest []*hold
+	for _, h := range d.holds {
+		if !h.ended && (h.peer == nil || h.peer.info.Mode == Local) {
+			rest = append(rest, h)
+		}
+	}
+	d.giveBack(rest)
+}
+
+// giveBack releases holds that nobody will run here; it charges nothing.
+func (d *Dispatcher) giveBack(rest []*hold) {
+	d.release(rest, ReleaseGraceful)
+}
+
+func (d *Dispatcher) release(rest []*hold, reason ReleaseReason) {
+	leases := make([]Lease, 0, len(rest))
+	for _, h := range rest {
+		leases = append(leases, h.Lease)
+		d.drop(h)
+	}
+	d.settler.release(leases, reason)
+}
+
+// drop forgets a hold.
+func (d *Dispatcher) drop(h *hold) {
+	delete(d.holds, h.Task)
+	if h.peer == nil {
+		return
+	}
+	if h.ended {
+		h.peer.unsettled--
+	}
+	delete(h.peer.holds, h.Task)
+}
+
+// accept takes what the claimer brought: tasks to hand out, and those that can
+// not be run because their function cannot be had.
+func (d *Dispatcher) accept(c claim) {
+	d.claimer.delivered(c.round)
+	for _, a := range c.tasks {
+		h := &hold{Assignment: a}
+		d.holds[a.Task] = h
+		d.pending = append(d.pending, h)
+	}
+	for _, outcome := range c.broken {
+		d.holds[outcome.Task] = &hold{Assignment: Assignment{Lease: outcome.Lease}, ended: true}
+		d.settler.settle([]Settlement{{Outcome: outcome}})
+	}
+}
+
+// deal hands pending tasks to workers with credit and tells the claimer how
+// much credit is left.
+func (d *Dispatcher) deal() {
+	if len(d.pending) > 0 {
+		d.handOut()
+	}
+	free := 0
+	for _, p := range d.peers {
+		free += p.credit()
+	}
+	d.claimer.ask(free - len(d.pending))
+}
+
+func (d *Dispatcher) handOut() {
+	var open []*peer
+	var seats []seat
+	for _, p := range d.peers {
+		if n := p.credit(); n > 0 {
+			open = append(open, p)
+			seats = append(seats, seat{slots: p.info.Slots, held: len(p.holds), credit: n, order: string(p.info.ID)})
+		}
+	}
+	shares := assign(len(d.pending), seats)
+	left := d.pending[:0]
+	hands := make([][]*hold, len(open))
+	for i, h := range d.pending {
+		if i < len(shares) {
+			hands[shares[i]] = append(hands[shares[i]], h)
+		} else {
+			left = append(left, h)
+		}
+	}
+	d.pending = left
+	for i, hand := range hands {
+		if len(hand) > 0 {
+			d.give(open[i], hand)
+		}
+	}
+}
+
+// give hands tasks to one worker; if they cannot be delivered they are pending
+// again.
+func (d *Dispatcher) give(p *peer, hand []*hold) {
+	tasks := make([]Assignment, len(hand))
+	for i, h := range hand {
+		tasks[i] = h.Assignment
+		h.peer = p
+		p.holds[h.Task] = h
+	}
+	if d.deliver(p, DownTasks{Tasks: tasks}) {
+		return
+	}
+	for _, h := range hand {
+		h.peer = nil
+		delete(p.holds, h.Task)
+	}
+	p.window = len(p.holds) // no credit until it states a window again
+	d.pending = append(hand, d.pending...)
+}
+
+// deliver reports whether msg is on its way. A worker that is gone is removed
+// by the transport's own UpLeave.
+func (d *Dispatcher) deliver(p *peer, msg Down) bool {
+	err := p.from.Deliver(p.info.ID, msg)
+	if err != nil {
+		d.cfg.Logger.Warn("message not delivered", "worker", p.info.ID, "error", err)
+	}
+	return err == nil
+}
+
+// hear turns the store's hints into work for the claimer and the loop. It is
+// called from the listening goroutine and never blocks.
+func (d *Dispatcher) hear(h Hint) {
+	switch h.Kind {
+	case HintWork, HintReset:
+		d.claimer.ring()
+	case HintCancel:
+		select {
+		case d.cancels <- h.Tasks:
+		default:
+		}
+	}
+}
+
+func (d *Dispatcher) cancelHeld(ids []TaskID) {
+	doomed := map[*peer][]TaskID{}
+	for _, id := range ids {
+		h := d.holds[id]
+		switch {
+		case h == nil || h.ended || h.doomed:
+		case h.peer == nil: // never handed out: the store turns a release into CANCELLED
+			d.unqueue(h)
+			d.giveBack([]*hold{h})
+		default:
+			h.doomed = true
+			doomed[h.peer] = append(doomed[h.peer], id)
+		}
+	}
+	for p, ids := range doomed {
+		d.deliver(p, DownCancel{Tasks: ids, Grace: d.cfg.Grace})
+	}
+}
+
+func (d *Dispatcher) unqueue(h *hold) {
+	for i, other := range d.pending {
+		if other == h {
+			d.pending = append(d.pending[:i], d.pending[i+1:]...)
+			return
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package redisstore
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"faasctl/core"
+)
+
+// keys knows the name of every key. All of them carry the same hash tag, the
+// prefix, so that they live in one slot, and none holds text of a user: names
+// of functions and queues are fields and members, or hashed.
+//
+// The scripts get the table that fixed returns as KEYS and know it by position
+// (see scripts/prelude.lua). A family is a beginning to which a script adds an
+// id; all other entries are whole keys.
+type keys struct{ base string }
+
+func newKeys(prefix string) keys { return keys{base: "{" + prefix + "}:"} }
+
+// fixed is KEYS of every script, in the order of scripts/prelude.lua.
+func (k keys) fixed() []string {
+	return []string{
+		k.base + "t:",        // 1 family, task id: the record, a hash
+		k.base + "s:",        // 2 family, task id: the spec envelope, a string
+		k.base + "a:",        // 3 family, task id: arguments too large for the envelope
+		k.base + "r:",        // 4 family, task id: the result envelope
+		k.base + "o:",        // 5 family, task id: the output envelope
+		k.base + "i:",        // 6 family, state: zset of its tasks
+		k.base + "all",       // 7 zset of all tasks, in order of their ids
+		k.base + "x:",        // 8 family, function id: zset of its failed tasks
+		k.base + "done:",     // 9 family, COMPLETED or FAILED: list of ended tasks, for gc
+		k.base + "queues",    // 10 zset of the queues that hold tasks, by virtual time
+		k.base + "ready:",    // 11 family, hashed queue: zset of its classes that hold tasks, by virtual time
+		k.base + "virtual:",  // 12 family, hashed queue: hash of its clock and of empty classes' virtual times
+		k.base + "q:",        // 13 family, hashed queue and class: list of task ids
+		k.base + "claim:",    // 14 family, claim id: the tasks it took, for a repetition
+		k.events(),           // 15 stream of events
+		k.counters(),         // 16 hash of totals and of the stream's state
+		k.base + "n:",        // 17 family, function id: hash of its totals
+		k.base + "marks",     // 18 list of stream ids, one per so many events, for trimming
+		k.base + "reap",      // 19 hash: run id of the server, last reap, floor
+		k.channelWork(),      // 20 channel
+		k.channelEnded(),     // 21 channel
+		k.channelCancel(),    // 22 channel
+		k.base + "f:",        // 23 family, function id: hash of doc, name, version, created
+		k.functions(),        // 24 hash: id of each function that was not removed → name@version
+		k.base + "fversion",  // 25 hash: name@version → id
+		k.base + "flatest",   // 26 hash: name → id
+		k.base + "fhighest",  // 27 hash: name → highest version ever given
+		k.base + "fidentity", // 28 hash: identity → id
+		k.base + "b:",        // 29 family, body hash: body
+		k.dispatchers(),      // 30 hash: dispatcher id → JSON
+		k.dispatchersSeen(),  // 31 zset of dispatcher ids by time
+		k.workers(),          // 32 hash: worker id → JSON
+		k.workersSeen(),      // 33 zset of worker ids by time
+	}
+}
+
+func (k keys) task(id core.TaskID) string   { return k.base + "t:" + string(id) }
+func (k keys) spec(id core.TaskID) string   { return k.base + "s:" + string(id) }
+func (k keys) args(id core.TaskID) string   { return k.base + "a:" + string(id) }
+func (k keys) result(id core.TaskID) string { return k.base + "r:" + string(id) }
+func (k keys) output(id core.TaskID) string { return k.base + "o:" + string(id) }
+
+func (k keys) index(state core.State) string            { return k.base + "i:" + string(state) }
+func (k keys) all() string                              { return k.base + "all" }
+func (k keys) failedOf(function core.FunctionID) string { return k.base + "x:" + string(function) }
+
+func (k keys) events() string   { return k.base + "events" }
+func (k keys) counters() string { return k.base + "counters" }
+
+func (k keys) functions() string       { return k.base + "functions" }
+func (k keys) body(hash string) string { return k.base + "b:" + hash }
+
+func (k keys) dispatchers() string     { return k.base + "dispatchers" }
+func (k keys) dispatchersSeen() string { return k.base + "dispatchers:seen" }
+func (k keys) workers() string         { return k.base + "workers" }
+func (k keys) workersSeen() string     { return k.base + "workers:seen" }
+
+func (k keys) channelWork() string   { return k.base + "hint:work" }
+func (k keys) channelEnded() string  { return k.base + "hint:ended" }
+func (k keys) channelCancel() string { return k.base + "hint:cancel" }
+
+// probe is what Ping writes.
+func (k keys) probe() string { return k.base + "probe" }
+
+// short returns text when it is small enough for a field of a record and can
+// be part of a key, and its hash otherwise.
+func short(text string) string {
+	if len(text) <= 64 && plain(text) {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:16])
+}
+
+// plain reports whether text has only letters, digits and - . _
+func plain(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && c != '-' && c != '.' && c != '_' {
+			return false
+		}
+	}
+	return text != ""
+}

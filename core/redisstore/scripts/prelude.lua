@@ -1,0 +1,191 @@
+-- prelude.lua stands before every other script (one text, made when the
+-- program starts). It names the keys, reads the clock and gathers what a batch
+-- of transitions does to indexes, queues, events and counters, so that each of
+-- these is written once per batch and not once per task.
+--
+-- KEYS   the table of keys.go, the same for every script: whole keys, and
+--        families to which an id is added
+-- ARGV   [1] how many events the stream keeps
+-- A record (K.task .. id) is a hash of short fields; empty ones are left out:
+--   st state · fn function · co codec · q queue · pr priority
+--   ep epoch · cl claim id (kept by settle, dropped by release) · di dispatcher
+--   at attempt · de deliveries · un unstarted vanished releases
+--   sl 1 = started under this lease · wo worker · ca 1 = cancel asked for
+--   fk failure kind · ts submitted · td due · tc claimed · tb started · tf finished
+
+local K = {
+  task = KEYS[1], spec = KEYS[2], args = KEYS[3], result = KEYS[4], output = KEYS[5],
+  index = KEYS[6], all = KEYS[7], failed_of = KEYS[8], done = KEYS[9],
+  queues = KEYS[10], ready = KEYS[11], virtual = KEYS[12], line = KEYS[13], claim = KEYS[14],
+  events = KEYS[15], counters = KEYS[16], counters_of = KEYS[17], marks = KEYS[18], reap = KEYS[19],
+  hint_work = KEYS[20], hint_ended = KEYS[21], hint_cancel = KEYS[22],
+  fn = KEYS[23], functions = KEYS[24], fversion = KEYS[25], flatest = KEYS[26],
+  fhighest = KEYS[27], fidentity = KEYS[28], body = KEYS[29],
+  dispatchers = KEYS[30], dispatchers_seen = KEYS[31], workers = KEYS[32], workers_seen = KEYS[33],
+}
+local KEEP = tonumber(ARGV[1])
+local CHUNK = 512 -- unpack fails near 8,000 values
+
+local call = redis.call
+local clock = call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- many runs one command over any number of arguments and returns its last answer.
+local function many(command, key, args)
+  local answer
+  for i = 1, #args, CHUNK do
+    answer = call(command, key, unpack(args, i, math.min(i + CHUNK - 1, #args)))
+  end
+  return answer
+end
+
+-- drain makes the rest of the script count as one that has written already. A
+-- server that is out of memory refuses a script at its first growing command
+-- unless it wrote before: new work is refused, the end of work is not.
+local function drain() call('DEL', K.claim) end
+
+-- Indexes: enter and leave gather, flush writes.
+local entering, leaving, gone, ended = {}, {}, {}, {}
+
+local function into(groups, name, a, b)
+  local group = groups[name]
+  if not group then group = {}; groups[name] = group end
+  group[#group + 1] = a
+  if b then group[#group + 1] = b end
+end
+local function enter(state, id, score) into(entering, K.index .. state, score, id) end
+local function leave(state, id) into(leaving, K.index .. state, id) end
+
+-- Events: one line each, one stream entry per batch. A field equal to that of
+-- the line before is written as "=".
+local lines, before, totals, totals_of = {}, {}, {}, {}
+
+local function same(i, value)
+  if value == before[i] and value ~= '' then return '=' end
+  before[i] = value
+  return value
+end
+
+-- event notes what happened; counter is the total it adds to, or nil.
+local function event(counter, kind, task, fn, worker, dispatcher, attempt, detail, run, wait)
+  lines[#lines + 1] = table.concat({kind, same(1, task), same(2, fn or ''), same(3, worker or ''),
+    same(4, dispatcher or ''), attempt or 0, detail or '', run or '', wait or ''}, '\t')
+  if counter then
+    totals[counter] = (totals[counter] or 0) + 1
+    if fn then
+      local of = totals_of[fn]
+      if not of then of = {}; totals_of[fn] = of end
+      of[counter] = (of[counter] or 0) + 1
+    end
+  end
+end
+
+-- trim drops the oldest entries when the stream holds more than KEEP events.
+-- Entries hold 1 to 1,000 events, so that a length says little: every
+-- KEEP/16 events the id of the entry is marked, and the oldest mark tells
+-- where to cut. 'trimmed' remembers the last id that was dropped.
+local function trim(id)
+  local total = call('HINCRBY', K.counters, 'events', #lines)
+  local last = tonumber(call('HGET', K.counters, 'marked')) or 0
+  if total - last < KEEP / 16 then return end
+  call('HSET', K.counters, 'marked', total)
+  if call('RPUSH', K.marks, id) <= 16 then return end
+  local cut = call('LPOP', K.marks)
+  local dropped = call('XREVRANGE', K.events, '(' .. cut, '-', 'COUNT', 1)
+  if #dropped > 0 then
+    call('HSET', K.counters, 'trimmed', dropped[1][1])
+    call('XTRIM', K.events, 'MINID', cut)
+  end
+end
+
+local function publish_events()
+  if #lines == 0 then return end
+  local id = call('XADD', K.events, '*', 't', now, 'e', table.concat(lines, '\n'))
+  call('HSET', K.counters, 'through', id)
+  for counter, n in pairs(totals) do call('HINCRBY', K.counters, counter, n) end
+  for fn, of in pairs(totals_of) do
+    for counter, n in pairs(of) do call('HINCRBY', K.counters_of .. fn, counter, n) end
+  end
+  trim(id)
+end
+
+-- Queues. A class is one priority of one function; its name sorts the higher
+-- priority first, which decides between equal virtual times.
+local waiting, hashes = {}, {}
+
+local function hash(queue)
+  local h = hashes[queue]
+  if not h then h = string.sub(redis.sha1hex(queue), 1, 20); hashes[queue] = h end
+  return h
+end
+local function class_of(priority, fn) return (9 - priority) .. ':' .. fn end
+
+local function line_up(queue, priority, fn, id)
+  local classes = waiting[queue]
+  if not classes then classes = {}; waiting[queue] = classes end
+  into(classes, class_of(priority, fn), id)
+end
+
+-- awaken makes a class whose line is no longer empty take part in its queue.
+local function awaken(queue, class)
+  local h = hash(queue)
+  local times = call('HMGET', K.virtual .. h, 'now', class)
+  call('ZADD', K.ready .. h, math.max(tonumber(times[1]) or 0, tonumber(times[2]) or 0), class)
+  if times[2] then call('HDEL', K.virtual .. h, class) end
+  if not call('ZSCORE', K.queues, queue) then
+    local first = call('ZRANGE', K.queues, 0, 0, 'WITHSCORES')
+    call('ZADD', K.queues, first[2] or 0, queue)
+  end
+end
+
+-- flush_queues puts the gathered tasks at the end of their lines, or in order
+-- of submission before all others.
+local function flush_queues(front)
+  if not next(waiting) then return end
+  for queue, classes in pairs(waiting) do
+    for class, ids in pairs(classes) do
+      if front then table.sort(ids, function(a, b) return a > b end) end
+      local length = many(front and 'LPUSH' or 'RPUSH', K.line .. hash(queue) .. ':' .. class, ids)
+      if length == #ids then awaken(queue, class) end
+    end
+  end
+  call('PUBLISH', K.hint_work, '')
+end
+
+-- finish ends a task: state, indexes, what waiters and gc look at, the event.
+-- r holds fn, at, ts, tb, wo and di of the record; run is the time it ran in
+-- microseconds, when its worker measured it.
+local endings = {COMPLETED = 'completed', FAILED = 'failed', CANCELLED = 'cancelled'}
+
+local function finish(id, from, to, kind, r, run)
+  local key = K.task .. id
+  if kind == '' then call('HSET', key, 'st', to, 'tf', now) else call('HSET', key, 'st', to, 'tf', now, 'fk', kind) end
+  leave(from, id)
+  enter(to, id, 0)
+  into(gone, K.done .. (to == 'FAILED' and to or 'COMPLETED'), id)
+  if to == 'FAILED' then into(entering, K.failed_of .. r.fn, 0, id) end
+  ended[#ended + 1] = id
+  local wait = ''
+  if r.tb then
+    wait = math.max(0, r.tb - r.ts)
+    run = run or math.max(0, now - r.tb) * 1000
+  end
+  event(endings[to], 'task.' .. endings[to], id, r.fn, r.wo, r.di, r.at, kind, run, wait)
+end
+
+-- flush writes all that was gathered.
+local function flush(front)
+  for key, ids in pairs(leaving) do many('ZREM', key, ids) end
+  for key, pairs_ in pairs(entering) do many('ZADD', key, pairs_) end
+  for key, ids in pairs(gone) do many('RPUSH', key, ids) end
+  flush_queues(front)
+  publish_events()
+  if #ended > 0 then call('PUBLISH', K.hint_ended, table.concat(ended, ',')) end
+end
+
+-- holds compares a lease with a record read as st, ep, cl: 'ok', 'already' when
+-- it is the one settled last, or 'stale'.
+local function holds(r, epoch, claim)
+  if not r[1] or r[2] ~= epoch or r[3] ~= claim then return 'stale' end
+  return r[1] == 'RUNNING' and 'ok' or 'already'
+end

@@ -1,0 +1,31 @@
+-- renew.lua prolongs leases and records starts that were not yet seen.
+--
+-- KEYS     the table of keys.go
+-- ARGV     [1] events kept, [2] lease in ms from now, then for each lease:
+--          task, epoch, claim id, worker or '', 1 = started, started so many ms ago
+-- returns  per lease: ok, already, stale or cancelling
+drain()
+local verdicts, until_ = {}, now + tonumber(ARGV[2])
+
+for i = 3, #ARGV, 6 do
+  local id, worker, started = ARGV[i], ARGV[i + 3], ARGV[i + 4] == '1'
+  local key = K.task .. id
+  local r = call('HMGET', key, 'st', 'ep', 'cl', 'ca', 'sl', 'at', 'fn', 'wo', 'di', 'tc')
+  local verdict = holds(r, ARGV[i + 1], ARGV[i + 2])
+  if verdict == 'ok' then
+    enter('RUNNING', id, until_)
+    if worker == '' then worker = r[8] or '' end
+    if started and r[5] ~= '1' then
+      local attempt = (tonumber(r[6]) or 0) + 1
+      local at = math.max(tonumber(r[10]), now - tonumber(ARGV[i + 5]))
+      call('HSET', key, 'sl', 1, 'at', attempt, 'tb', at, 'wo', worker)
+      event('started', 'task.started', id, r[7], worker, r[9], attempt)
+    elseif worker ~= (r[8] or '') then
+      call('HSET', key, 'wo', worker)
+    end
+    if r[4] == '1' then verdict = 'cancelling' end
+  end
+  verdicts[#verdicts + 1] = verdict
+end
+flush(false)
+return verdicts

@@ -1,0 +1,61 @@
+-- settle.lua ends leases with what came of them. A task whose cancel was asked
+-- for becomes CANCELLED whatever the outcome says.
+--
+-- KEYS     the table of keys.go
+-- ARGV     [1] events kept, [2] result envelope of a cancelled task, then for
+--          each lease: task, epoch, claim id, worker or '', state,
+--          1 = started, ran so many microseconds, retry in ms (0 = no),
+--          failure kind or '', result envelope, output envelope or ''
+-- returns  per lease: ok, already or stale
+drain()
+local verdicts = {}
+
+-- start records a start that renew has not seen.
+local function start(id, r, elapsed)
+  r.at = (tonumber(r.at) or 0) + 1
+  r.tb = math.max(r.tc, now - math.floor(elapsed / 1000))
+  call('HSET', K.task .. id, 'at', r.at, 'tb', r.tb, 'wo', r.wo)
+  event('started', 'task.started', id, r.fn, r.wo, r.di, r.at)
+end
+
+-- again makes a failed task wait for its next attempt. Its claim id stays, so
+-- that the same settlement is known when it comes again.
+local function again(id, r, delay, kind)
+  local key = K.task .. id
+  call('HSET', key, 'st', 'DELAYED', 'td', now + delay)
+  call('HDEL', key, 'sl', 'wo', 'di', 'tc', 'tb')
+  leave('RUNNING', id)
+  enter('DELAYED', id, now + delay)
+  event('retried', 'task.retried', id, r.fn, r.wo, r.di, r.at, kind)
+end
+
+for i = 3, #ARGV, 11 do
+  local id, worker, state = ARGV[i], ARGV[i + 3], ARGV[i + 4]
+  local key = K.task .. id
+  local f = call('HMGET', key, 'st', 'ep', 'cl', 'ca', 'sl', 'at', 'fn', 'wo', 'di', 'tc', 'tb', 'ts')
+  local verdict = holds(f, ARGV[i + 1], ARGV[i + 2])
+  if verdict == 'ok' then
+    local r = {fn = f[7], at = f[6], wo = f[8], di = f[9], tc = tonumber(f[10]), tb = tonumber(f[11]), ts = tonumber(f[12])}
+    local started, elapsed, delay, kind = ARGV[i + 5] == '1', tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7]), ARGV[i + 8]
+    local result = ARGV[i + 9]
+    if worker ~= '' and worker ~= r.wo then
+      r.wo = worker
+      if not started or f[5] == '1' then call('HSET', key, 'wo', worker) end
+    end
+    r.wo = r.wo or ''
+    if started and f[5] ~= '1' then start(id, r, elapsed) end
+    if f[4] == '1' and state ~= 'CANCELLED' then
+      state, kind, result, delay = 'CANCELLED', 'cancelled', ARGV[2], 0
+    end
+    if state == 'FAILED' and delay > 0 then
+      again(id, r, delay, kind)
+    else
+      call('SET', K.result .. id, result)
+      if ARGV[i + 10] ~= '' then call('SET', K.output .. id, ARGV[i + 10]) end
+      finish(id, 'RUNNING', state, kind, r, started and elapsed or nil)
+    end
+  end
+  verdicts[#verdicts + 1] = verdict
+end
+flush(false)
+return verdicts

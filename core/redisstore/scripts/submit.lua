@@ -1,0 +1,48 @@
+-- submit.lua accepts tasks. An id that exists already is left alone, so that a
+-- submit whose answer was lost can be repeated.
+--
+-- KEYS     the table of keys.go
+-- ARGV     [1] events kept, then for each task:
+--          id, function, codec, queue, priority, delay in ms,
+--          spec envelope, arguments when they are not in the envelope (else '')
+-- returns  per task: 1 accepted or known, 0 no such function
+local answers, known = {}, {}
+
+local function known_function(fn)
+  local answer = known[fn]
+  if answer == nil then
+    answer = call('HEXISTS', K.functions, fn) == 1
+    known[fn] = answer
+  end
+  return answer
+end
+
+local all = {}
+for i = 2, #ARGV, 8 do
+  local id, fn, codec, queue, priority, delay = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], tonumber(ARGV[i + 5])
+  local key = K.task .. id
+  local answer = 1
+  if call('EXISTS', key) == 0 then
+    if not known_function(fn) then
+      answer = 0
+    else
+      -- The payload first: a server that is out of memory refuses the first
+      -- growing command, and then nothing at all has been written.
+      call('SET', K.spec .. id, ARGV[i + 6])
+      if ARGV[i + 7] ~= '' then call('SET', K.args .. id, ARGV[i + 7]) end
+      if delay > 0 then
+        call('HSET', key, 'st', 'DELAYED', 'fn', fn, 'co', codec, 'q', queue, 'pr', priority, 'ts', now, 'td', now + delay)
+        enter('DELAYED', id, now + delay)
+      else
+        call('HSET', key, 'st', 'QUEUED', 'fn', fn, 'co', codec, 'q', queue, 'pr', priority, 'ts', now)
+        enter('QUEUED', id, 0)
+        line_up(queue, priority, fn, id)
+      end
+      into(entering, K.all, 0, id)
+      event('submitted', 'task.submitted', id, fn)
+    end
+  end
+  answers[#answers + 1] = answer
+end
+flush(false)
+return answers

@@ -1,0 +1,277 @@
+package core
+
+import "time"
+
+// handle takes one signal of a worker.
+func (d *Dispatcher) handle(s Signal) {
+	p := d.peers[s.Worker]
+	if join, ok := s.Up.(UpJoin); ok {
+		d.join(s, p, join)
+		return
+	}
+	if p == nil {
+		// A late word of a worker that was given up, or of one that knew
+		// another dispatcher: it has to introduce itself.
+		if _, leaves := s.Up.(UpLeave); !leaves {
+			if err := s.From.Deliver(s.Worker, DownRegister{}); err != nil {
+				d.cfg.Logger.Debug("message not delivered", "worker", s.Worker, "error", err)
+			}
+		}
+		return
+	}
+	p.seen = time.Now()
+	switch up := s.Up.(type) {
+	case UpWindow:
+		if up.Seq > p.seq {
+			p.seq, p.window = up.Seq, up.Size
+		}
+	case UpBeat:
+		p.info.Busy = up.Busy
+		for _, start := range up.Started {
+			if h := p.holds[start.Task]; h != nil && h.started.IsZero() {
+				h.started = p.seen.Add(-start.Ago)
+			}
+		}
+	case UpFinish:
+		d.finish(p, up.Outcomes)
+	case UpReturn:
+		d.takeBack(p, up.Leases)
+	case UpDrain:
+		if p.info.State == WorkerRunning {
+			p.info.State = WorkerDraining
+			d.note(Event{Kind: WorkerDrains, Worker: p.info.ID})
+		}
+	case UpLeave:
+		d.leave(p, up.Lost)
+	}
+}
+
+// join registers a worker. One that registers again keeps what both sides agree
+// that it holds; what only it names is somebody else's by now.
+func (d *Dispatcher) join(s Signal, p *peer, join UpJoin) {
+	known := p != nil
+	if !known {
+		p = &peer{holds: map[TaskID]*hold{}}
+		d.peers[s.Worker] = p
+		join.Worker.Joined = time.Now()
+		d.note(Event{Kind: WorkerJoined, Worker: s.Worker, Detail: string(join.Worker.Mode)})
+	} else {
+		join.Worker.Joined, join.Worker.Done, join.Worker.Failures = p.info.Joined, p.info.Done, p.info.Failures
+	}
+	p.info, p.from, p.seq, p.window, p.seen = join.Worker, s.From, 0, 0, time.Now()
+	p.info.Dispatcher = d.info.ID
+	if p.info.State == "" {
+		p.info.State = WorkerRunning
+	}
+	has := map[Lease]bool{}
+	var foreign []Lease
+	for _, lease := range join.Holds {
+		if h := d.holds[lease.Task]; h != nil && h.Lease == lease && h.peer == p {
+			has[lease] = true
+		} else {
+			foreign = append(foreign, lease)
+		}
+	}
+	var missing []*hold
+	for _, h := range p.holds {
+		if !has[h.Lease] {
+			missing = append(missing, h)
+		}
+	}
+	d.release(missing, ReleaseVanished)
+	if len(foreign) > 0 {
+		d.deliver(p, DownLost{Leases: foreign})
+	}
+	d.announce(false)
+}
+
+// finish passes outcomes on to the settler. One for a task that is not held any
+// more is passed on all the same: the store's fence decides, and the worker
+// learns that it may forget it.
+func (d *Dispatcher) finish(p *peer, outcomes []Outcome) {
+	batch := make([]Settlement, 0, len(outcomes))
+	for _, o := range outcomes {
+		p.info.Done++
+		if o.State == Failed {
+			p.info.Failures++
+		}
+		settlement := Settlement{Outcome: o, Worker: p.info.ID}
+		if h := p.holds[o.Task]; h != nil && h.Lease == o.Lease {
+			delete(p.holds, o.Task)
+			h.ended = true
+			p.unsettled++
+			settlement.RetryIn = retryIn(h.Assignment, o)
+		}
+		batch = append(batch, settlement)
+	}
+	d.settler.settle(batch)
+}
+
+// Back-off between attempts: doubling from the first to the last of these.
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// retryIn says after how long a failed attempt is tried again; 0 is never.
+func retryIn(a Assignment, o Outcome) time.Duration {
+	if o.State != Failed || a.Attempt > a.Retries {
+		return 0
+	}
+	wait := firstRetry
+	for n := 1; n < a.Attempt && wait < lastRetry; n++ {
+		wait *= 2
+	}
+	return min(wait, lastRetry)
+}
+
+func (d *Dispatcher) takeBack(p *peer, leases []Lease) {
+	var back []*hold
+	for _, lease := range leases {
+		if h := p.holds[lease.Task]; h != nil && h.Lease == lease {
+			back = append(back, h)
+		}
+	}
+	d.giveBack(back)
+}
+
+// leave removes a worker. What it held is queued again; results that came from
+// it are still settled.
+func (d *Dispatcher) leave(p *peer, lost bool) {
+	kind, reason := WorkerLeft, ReleaseGraceful
+	p.info.State = WorkerGone
+	if lost {
+		kind, reason = WorkerVanished, ReleaseVanished
+		p.info.State = WorkerLost
+	}
+	rest := make([]*hold, 0, len(p.holds))
+	for _, h := range p.holds {
+		rest = append(rest, h)
+	}
+	d.recordStarts(rest)
+	d.release(rest, reason)
+	d.note(Event{Kind: kind, Worker: p.info.ID, Detail: string(p.info.Mode)})
+	d.announce(false)
+	delete(d.peers, p.info.ID)
+}
+
+// recordStarts tells the store which of these tasks were started, before a
+// release, so that the delivery is charged to the right ones.
+func (d *Dispatcher) recordStarts(rest []*hold) {
+	var starts []Renewal
+	for _, h := range rest {
+		if !h.started.IsZero() {
+			starts = append(starts, renewal(h, time.Now()))
+		}
+	}
+	d.settler.renew(starts)
+}
+
+func renewal(h *hold, now time.Time) Renewal {
+	r := Renewal{Lease: h.Lease}
+	if h.peer != nil {
+		r.Worker = h.peer.info.ID
+	}
+	if !h.started.IsZero() {
+		r.Started, r.StartedAgo = true, now.Sub(h.started)
+	}
+	return r
+}
+
+// renew prolongs the leases of what waits here and of what workers hold that
+// were heard of lately. A silent worker's leases lapse.
+func (d *Dispatcher) renew() {
+	now := time.Now()
+	batch := make([]Renewal, 0, len(d.holds))
+	for _, h := range d.holds {
+		if h.peer == nil || now.Sub(h.peer.seen) <= d.cfg.Heard {
+			batch = append(batch, renewal(h, now))
+		}
+	}
+	d.settler.renew(batch)
+}
+
+// beat gives up workers that have been silent for a whole lease, whose tasks are
+// others' by now, and tells the store who is there.
+func (d *Dispatcher) beat() {
+	for _, p := range d.peers {
+		if time.Since(p.seen) > d.cfg.Lease {
+			d.leave(p, true)
+		}
+	}
+	d.announce(false)
+}
+
+func (d *Dispatcher) note(e Event) {
+	e.At = time.Now()
+	d.events = append(d.events, e)
+}
+
+func (d *Dispatcher) announce(leaving bool) {
+	a := Announcement{Dispatcher: d.info, Events: d.events, Leaving: leaving}
+	for _, p := range d.peers {
+		w := p.info
+		w.Held = len(p.holds) + p.unsettled
+		if leaving && w.Mode == Local {
+			w.State = WorkerGone
+		}
+		a.Workers = append(a.Workers, w)
+	}
+	d.events = nil
+	d.settler.announce(a)
+}
+
+// apply takes the settler's answers.
+func (d *Dispatcher) apply(a answer) {
+	if a.storeUp != d.storeUp {
+		d.storeUp = a.storeUp
+		for _, p := range d.peers {
+			d.deliver(p, DownStore{Up: a.storeUp})
+		}
+	}
+	settled := map[WorkerID][]Lease{}
+	for i, s := range a.settled {
+		if h := d.holds[s.Task]; h != nil && h.Lease == s.Lease {
+			d.drop(h)
+		}
+		if a.verdicts[i] == VerdictStale {
+			d.cfg.Logger.Warn("a late result was refused", "task", s.Task, "worker", s.Worker, "epoch", s.Epoch)
+		}
+		settled[s.Worker] = append(settled[s.Worker], s.Lease)
+	}
+	for id, leases := range settled {
+		if p := d.peers[id]; p != nil {
+			d.deliver(p, DownSettled{Leases: leases})
+		}
+	}
+	var doomed []TaskID
+	for i, r := range a.renewed {
+		h := d.holds[r.Task]
+		if h == nil || h.Lease != r.Lease {
+			continue
+		}
+		switch a.verdicts[i] {
+		case VerdictCancelling:
+			doomed = append(doomed, r.Task)
+		case VerdictStale, VerdictAlready:
+			d.lose(h)
+		}
+	}
+	d.cancelHeld(doomed)
+}
+
+// lose drops a task that is somebody else's by now and tells its worker. One
+// whose outcome is with the settler is left to the settler's answer.
+func (d *Dispatcher) lose(h *hold) {
+	if h.ended {
+		return
+	}
+	p := h.peer
+	if p == nil {
+		d.unqueue(h)
+	}
+	d.drop(h)
+	if p != nil {
+		d.deliver(p, DownLost{Leases: []Lease{h.Lease}})
+	}
+}
