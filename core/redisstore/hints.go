@@ -1,0 +1,96 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"faasctl/core"
+)
+
+const (
+	// hearingTest is how long a subscription may be silent before it is asked
+	// whether it still lives.
+	hearingTest = 10 * time.Second
+	minRedial   = 50 * time.Millisecond
+	maxRedial   = 2 * time.Second
+)
+
+// Listen implements core.HintStore. It returns when ctx is done, and never
+// because of the server.
+func (s *Store) Listen(ctx context.Context, hear func(core.Hint)) error {
+	wait := minRedial
+	for {
+		began := time.Now()
+		err := s.listen(ctx, hear)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if errors.Is(err, redis.ErrClosed) && s.tail.isClosed() {
+			return core.Errorf(core.ErrUnavailable, "listen", "the store was closed")
+		}
+		if time.Since(began) > 2*maxRedial {
+			wait = minRedial
+		}
+		s.cfg.Logger.Warn("hints are not heard, subscribing again", keyError, err, keyWait, wait)
+		// Jitter, so that not all processes come back at the same moment.
+		select {
+		case <-time.After(wait/2 + rand.N(wait)):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		wait = min(2*wait, maxRedial)
+	}
+}
+
+// listen hears until the connection fails. A PubSub of go-redis subscribes
+// again on its own and tells so only by its Subscription messages; each time
+// the last channel is confirmed, what was said before may have been lost.
+func (s *Store) listen(ctx context.Context, hear func(core.Hint)) error {
+	channels := map[string]core.HintKind{
+		s.keys.channelWork(): core.HintWork, s.keys.channelEnded(): core.HintEnded, s.keys.channelCancel(): core.HintCancel,
+	}
+	sub := s.client.Subscribe(ctx, s.keys.channelWork(), s.keys.channelEnded(), s.keys.channelCancel())
+	defer sub.Close()
+	// A context does not interrupt a blocked read, closing the connection does.
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
+	defer stop()
+	asked := false // a hearing test is under way
+	for {
+		message, err := sub.ReceiveTimeout(ctx, hearingTest)
+		var timeout net.Error
+		if errors.As(err, &timeout) && timeout.Timeout() && !asked && ctx.Err() == nil {
+			asked = true
+			if err = sub.Ping(ctx); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		asked = false
+		switch m := message.(type) {
+		case *redis.Subscription:
+			if m.Kind == "subscribe" && m.Count == len(channels) {
+				hear(core.Hint{Kind: core.HintReset})
+			}
+		case *redis.Message:
+			if kind, ok := channels[m.Channel]; ok {
+				hear(core.Hint{Kind: kind, Tasks: hinted(m.Payload)})
+			}
+		}
+	}
+}
+
+// hinted reads the ids of a hint.
+func hinted(payload string) []core.TaskID {
+	if payload == "" {
+		return nil
+	}
+	return taskIDs(strings.Split(payload, ","))
+}

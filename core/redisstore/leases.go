@@ -1,0 +1,174 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"faasctl/core"
+)
+
+const (
+	// rememberClaim is how long a claim can be repeated.
+	rememberClaim = time.Minute
+	// claimSlack is how many entries of the queues one claim may skip because
+	// they were cancelled.
+	claimSlack = 2000
+	// freeReleases is from which vanished release on an unstarted task is
+	// charged a delivery.
+	freeReleases = 10
+)
+
+// Claim implements core.LeaseStore.
+func (s *Store) Claim(ctx context.Context, request core.ClaimRequest) ([]core.Claimed, error) {
+	const op = "claim"
+	if request.ID == "" || short(request.ID) != request.ID {
+		return nil, core.Errorf(core.ErrInvalid, op, "%q cannot be a claim id", request.ID).
+			WithHint("use a UUID; up to 64 letters, digits, - . _")
+	}
+	most := min(request.Max, core.MaxBatch)
+	if most <= 0 {
+		return nil, nil
+	}
+	for {
+		answer, err := s.run(ctx, op, s.scripts.claim, s.cfg.KeepEvents, request.ID, string(request.Dispatcher), most,
+			millis(request.Lease), rememberClaim.Milliseconds(), most+claimSlack)
+		if err != nil {
+			return nil, err
+		}
+		items, ok := answer.([]any)
+		if !ok || len(items)%4 != 1 {
+			return nil, broken(op, "the script answered with %T", answer)
+		}
+		if len(items) == 1 && items[0] == int64(1) {
+			continue // thousands of cancelled tasks stood in front; they are gone now
+		}
+		return s.claimed(ctx, request.ID, items[1:])
+	}
+}
+
+// claimed reads what claim.lua answered and fetches large arguments.
+func (s *Store) claimed(ctx context.Context, claim string, items []any) ([]core.Claimed, error) {
+	const op = "claim"
+	all := make([]core.Claimed, 0, len(items)/4)
+	var apart, sizes []int
+	for i := 0; i < len(items); i += 4 {
+		id, _ := items[i].(string)
+		envelope, _ := items[i+3].(string)
+		spec, size, err := openSpec([]byte(envelope))
+		if err != nil {
+			// One damaged task must not keep all others from running. Nobody
+			// renews its lease, so it ends as lost.
+			s.cfg.Logger.Error("a claimed task cannot be read", keyTask, id, keyError, err)
+			continue
+		}
+		if size > 0 {
+			apart, sizes = append(apart, len(all)), append(sizes, size)
+		}
+		lease := core.Lease{Task: core.TaskID(id), Epoch: asNumber(items[i+1]), Claim: claim}
+		all = append(all, core.Claimed{Lease: lease, Attempt: int(asNumber(items[i+2])), Spec: spec})
+	}
+	err := parcels(len(apart), func(i int) int { return sizes[i] }, func(from, to int) error {
+		answers := make([]*redis.StringCmd, to-from)
+		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i := range answers {
+				answers[i] = p.Get(ctx, s.keys.args(all[apart[from+i]].Task))
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return s.failed(op, ctx, err)
+		}
+		for i, answer := range answers {
+			c := &all[apart[from+i]]
+			if c.Spec.Args, err = answer.Bytes(); err != nil {
+				s.cfg.Logger.Error("the arguments of a claimed task are missing", keyTask, c.Task, keyError, err)
+				c.Task = ""
+			}
+		}
+		return nil
+	})
+	return slices.DeleteFunc(all, func(c core.Claimed) bool { return c.Task == "" }), err
+}
+
+// Renew implements core.LeaseStore.
+func (s *Store) Renew(ctx context.Context, batch []core.Renewal, lease time.Duration) ([]core.Verdict, error) {
+	verdicts := make([]core.Verdict, 0, len(batch))
+	err := parcels(len(batch), small, func(from, to int) error {
+		args := append(make([]any, 0, 2+6*(to-from)), s.cfg.KeepEvents, millis(lease))
+		for _, r := range batch[from:to] {
+			args = append(args, string(r.Task), r.Epoch, r.Claim, string(r.Worker), flag(r.Started), max(0, r.StartedAgo.Milliseconds()))
+		}
+		some, err := words[core.Verdict](ctx, s, "renew", s.scripts.renew, to-from, args)
+		verdicts = append(verdicts, some...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+// Settle implements core.LeaseStore.
+func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Verdict, error) {
+	verdicts := make([]core.Verdict, 0, len(batch))
+	size := func(i int) int { return 1024 + len(batch[i].Result.JSON) + len(batch[i].Result.Pickle) }
+	err := parcels(len(batch), size, func(from, to int) error {
+		args := append(make([]any, 0, 2+11*(to-from)), s.cfg.KeepEvents, cancelledDuring)
+		for _, item := range batch[from:to] {
+			result, err := sealResult(item.Result)
+			if err != nil {
+				return &core.Error{Class: core.ErrInvalid, Op: "settle", Detail: "a result cannot be stored", Err: err}
+			}
+			output, err := sealOutput(item.Output)
+			if err != nil {
+				return err
+			}
+			kind := core.FailureKind("")
+			if item.Result.Failure != nil && item.State != core.Completed {
+				kind = item.Result.Failure.Kind
+			}
+			if item.State == core.Cancelled {
+				kind = core.KindCancelled
+			}
+			if !item.State.Terminal() {
+				return core.Errorf(core.ErrInvalid, "settle", "a task cannot be settled as %q", item.State)
+			}
+			args = append(args, string(item.Task), item.Epoch, item.Claim, string(item.Worker), string(item.State),
+				flag(item.Started), max(0, item.Elapsed.Microseconds()), max(0, millis(item.RetryIn)), short(string(kind)), result, output)
+		}
+		some, err := words[core.Verdict](ctx, s, "settle", s.scripts.settle, to-from, args)
+		verdicts = append(verdicts, some...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+// givebackArgs are the first arguments of every script that gives leases back.
+func (s *Store) givebackArgs() []any {
+	return []any{s.cfg.KeepEvents, core.MaxDeliveries, freeReleases, cancelledGone, lostForGood}
+}
+
+// Release implements core.LeaseStore.
+func (s *Store) Release(ctx context.Context, batch []core.Lease, reason core.ReleaseReason) ([]core.Verdict, error) {
+	verdicts := make([]core.Verdict, 0, len(batch))
+	err := parcels(len(batch), small, func(from, to int) error {
+		args := append(s.givebackArgs(), flag(reason == core.ReleaseVanished))
+		for _, lease := range batch[from:to] {
+			args = append(args, string(lease.Task), lease.Epoch, lease.Claim)
+		}
+		some, err := words[core.Verdict](ctx, s, "release", s.scripts.release, to-from, args)
+		verdicts = append(verdicts, some...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}

@@ -1,0 +1,125 @@
+package redisstore
+
+import (
+	"context"
+	"embed"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"faasctl/core"
+)
+
+//go:embed scripts/*.lua
+var sources embed.FS
+
+// scripts holds every Lua script, ready to run by its hash.
+type scripts struct {
+	submit, claim, renew, settle, release, reap, orphan, promote, cancel, gc *redis.Script
+	putFunction, getFunction, removeFunction, announce                       *redis.Script
+}
+
+// loadScripts joins each script with the files that stand before it. A missing
+// file is a mistake in this package and shows at the first start.
+func loadScripts() scripts {
+	load := func(names ...string) *redis.Script {
+		text := ""
+		for _, name := range append([]string{"prelude"}, names...) {
+			part, err := sources.ReadFile("scripts/" + name + ".lua")
+			if err != nil {
+				panic("redisstore: " + err.Error())
+			}
+			text += string(part) + "\n"
+		}
+		return redis.NewScript(text)
+	}
+	return scripts{
+		submit: load("submit"), claim: load("claim"), renew: load("renew"), settle: load("settle"),
+		release: load("giveback", "release"), reap: load("giveback", "reap"), orphan: load("giveback", "orphan"),
+		promote: load("promote"), cancel: load("cancel"), gc: load("gc"),
+		putFunction: load("putfunction"), getFunction: load("getfunction"), removeFunction: load("removefunction"),
+		announce: load("announce"),
+	}
+}
+
+// run executes one script. It goes by hash; when the server does not know the
+// hash, the text is sent, which also loads it.
+func (s *Store) run(ctx context.Context, op string, script *redis.Script, args ...any) (any, error) {
+	answer, err := script.Run(ctx, s.client, s.fixed, args...).Result()
+	if err != nil {
+		return nil, s.failed(op, ctx, err)
+	}
+	return answer, nil
+}
+
+// words runs a script that answers with one word per item and appends them to
+// verdicts.
+func words[T ~string](ctx context.Context, s *Store, op string, script *redis.Script, want int, args []any) ([]T, error) {
+	answer, err := s.run(ctx, op, script, args...)
+	if err != nil {
+		return nil, err
+	}
+	items, ok := answer.([]any)
+	if !ok || len(items) != want {
+		return nil, broken(op, "the script answered %d items with %T", want, answer)
+	}
+	verdicts := make([]T, want)
+	for i, item := range items {
+		word, ok := item.(string)
+		if !ok {
+			return nil, broken(op, "the script answered with %T", item)
+		}
+		verdicts[i] = T(word)
+	}
+	return verdicts, nil
+}
+
+// number runs a script that answers with one number.
+func (s *Store) number(ctx context.Context, op string, script *redis.Script, args ...any) (int, error) {
+	answer, err := s.run(ctx, op, script, args...)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := answer.(int64)
+	if !ok {
+		return 0, broken(op, "the script answered with %T", answer)
+	}
+	return int(n), nil
+}
+
+// parcels cuts n items into batches of at most core.MaxBatch items and about
+// maxParcel bytes, so that one script neither blocks the server for long nor
+// makes a request that it refuses, and calls do for each.
+func parcels(n int, size func(i int) int, do func(from, to int) error) error {
+	for from := 0; from < n; {
+		to, bytes := from, 0
+		for to < n && to-from < core.MaxBatch && (to == from || bytes+size(to) <= maxParcel) {
+			bytes += size(to)
+			to++
+		}
+		if err := do(from, to); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// maxParcel is how many bytes of payload go to or come from Redis at once.
+const maxParcel = 16 << 20
+
+func small(int) int { return 0 }
+
+// flag is how the scripts read a bool.
+func flag(set bool) string {
+	if set {
+		return "1"
+	}
+	return "0"
+}
+
+// millis rounds d up to whole milliseconds: what should happen later must not
+// happen at once.
+func millis(d time.Duration) int64 {
+	return int64((d + time.Millisecond - 1) / time.Millisecond)
+}

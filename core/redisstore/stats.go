@@ -1,0 +1,58 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"faasctl/core"
+)
+
+// Stats implements core.EventStore. Counters and depths are read in one
+// transaction, so that they fit each other.
+func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
+	const op = "read the stats"
+	var clock *redis.TimeCmd
+	var counters *redis.MapStringStringCmd
+	var depths [3]*redis.IntCmd
+	var oldest *redis.StringSliceCmd
+	var memory *redis.StringCmd
+	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		clock = p.Time(ctx)
+		counters = p.HGetAll(ctx, s.keys.counters())
+		for i, state := range []core.State{core.Queued, core.Delayed, core.Running} {
+			depths[i] = p.ZCard(ctx, s.keys.index(state))
+		}
+		oldest = p.ZRange(ctx, s.keys.index(core.Queued), 0, 0)
+		memory = p.Info(ctx, "memory")
+		return nil
+	})
+	if err != nil && (clock.Err() != nil || counters.Err() != nil) {
+		return core.Stats{}, s.failed(op, ctx, err)
+	}
+	count := func(name string) int64 { n, _ := strconv.ParseInt(counters.Val()[name], 10, 64); return n }
+	used, _ := strconv.ParseInt(parseInfo(memory.Val())["used_memory"], 10, 64)
+	stats := core.Stats{
+		Totals: core.Totals{
+			Submitted: count("submitted"), Started: count("started"), Completed: count("completed"), Failed: count("failed"),
+			Cancelled: count("cancelled"), Retried: count("retried"), Released: count("released"), Lost: count("lost"),
+		},
+		Queued: depths[0].Val(), Delayed: depths[1].Val(), Running: depths[2].Val(),
+		Store:   core.StoreInfo{Kind: "redis", Version: s.server.version, Durability: s.server.durability, Memory: used},
+		Through: counters.Val()["through"],
+	}
+	if ids := oldest.Val(); len(ids) > 0 {
+		// The lowest id is the one submitted first. A delayed one waits only
+		// since it was due.
+		times, err := s.client.HMGet(ctx, s.keys.task(core.TaskID(ids[0])), "ts", "td").Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return core.Stats{}, s.failed(op, ctx, err)
+		}
+		if since := max(asNumber(times[0]), asNumber(times[1])); since > 0 {
+			stats.OldestWait = max(0, clock.Val().UnixMilli()-since)
+		}
+	}
+	return stats, nil
+}

@@ -1,0 +1,160 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+
+	"faasctl/core"
+)
+
+// Submit implements core.TaskStore.
+func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, error) {
+	const op = "submit"
+	refused := make([]error, len(batch))
+	size := func(i int) int { return len(batch[i].Spec.Args) + 512 }
+	err := parcels(len(batch), size, func(from, to int) error {
+		args := make([]any, 1, 1+8*(to-from))
+		args[0] = s.cfg.KeepEvents
+		asked := make([]int, 0, to-from)
+		for i := from; i < to; i++ {
+			item, priority := batch[i], batch[i].Spec.Priority
+			if priority < 0 || priority > 9 {
+				refused[i] = core.Errorf(core.ErrInvalid, op, "priority %d is not between 0 and 9", priority)
+				continue
+			}
+			envelope, apart, err := sealSpec(item.Spec)
+			if err != nil {
+				return err
+			}
+			args = append(args, string(item.ID), string(item.Spec.Function), string(item.Spec.Codec), item.Spec.Queue,
+				priority, max(0, millis(item.Delay)), envelope, apart)
+			asked = append(asked, i)
+		}
+		if len(asked) == 0 {
+			return nil
+		}
+		answer, err := s.run(ctx, op, s.scripts.submit, args...)
+		if err != nil {
+			return err
+		}
+		codes, ok := answer.([]any)
+		if !ok || len(codes) != len(asked) {
+			return broken(op, "the script answered %d items with %T", len(asked), answer)
+		}
+		for i, code := range codes {
+			if code != int64(1) {
+				refused[asked[i]] = core.Errorf(core.ErrNotFound, op, "there is no function %s", batch[asked[i]].Spec.Function)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return refused, nil
+}
+
+// Tasks implements core.TaskStore.
+func (s *Store) Tasks(ctx context.Context, ids []core.TaskID) ([]core.Task, error) {
+	return s.records(ctx, "read tasks", ids)
+}
+
+// Spec implements core.TaskStore.
+func (s *Store) Spec(ctx context.Context, id core.TaskID) (core.Spec, error) {
+	const op = "read a task"
+	envelope, err := s.client.Get(ctx, s.keys.spec(id)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return core.Spec{}, core.Errorf(core.ErrNotFound, op, "there is no task %s", id)
+	}
+	if err != nil {
+		return core.Spec{}, s.failed(op, ctx, err)
+	}
+	spec, apart, err := openSpec(envelope)
+	if err != nil || apart == 0 {
+		return spec, err
+	}
+	if spec.Args, err = s.client.Get(ctx, s.keys.args(id)).Bytes(); errors.Is(err, redis.Nil) {
+		return core.Spec{}, broken(op, "the arguments of task %s are missing", id)
+	}
+	return spec, s.failed(op, ctx, err)
+}
+
+// Results implements core.TaskStore.
+func (s *Store) Results(ctx context.Context, ids []core.TaskID) ([]*core.Result, error) {
+	const op = "read results"
+	found := make([]*core.Result, len(ids))
+	// Their sizes are not known beforehand: 64 results of 8 MiB are what one
+	// round trip may bring at worst.
+	for from := 0; from < len(ids); from += 64 {
+		to := min(from+64, len(ids))
+		names := make([]string, 0, to-from)
+		for _, id := range ids[from:to] {
+			names = append(names, s.keys.result(id))
+		}
+		values, err := s.client.MGet(ctx, names...).Result()
+		if err != nil {
+			return nil, s.failed(op, ctx, err)
+		}
+		for i, value := range values {
+			if envelope, ok := value.(string); ok {
+				if found[from+i], err = openResult([]byte(envelope)); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+// Output implements core.TaskStore.
+func (s *Store) Output(ctx context.Context, id core.TaskID) (core.Output, error) {
+	const op = "read output"
+	envelope, err := s.client.Get(ctx, s.keys.output(id)).Bytes()
+	switch {
+	case err == nil:
+		return openOutput(envelope)
+	case !errors.Is(err, redis.Nil):
+		return core.Output{}, s.failed(op, ctx, err)
+	}
+	there, err := s.client.Exists(ctx, s.keys.task(id)).Result()
+	if err == nil && there == 0 {
+		return core.Output{}, core.Errorf(core.ErrNotFound, op, "there is no task %s", id)
+	}
+	return core.Output{}, s.failed(op, ctx, err)
+}
+
+// Cancel implements core.TaskStore.
+func (s *Store) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
+	verdicts := make([]core.CancelVerdict, 0, len(ids))
+	err := parcels(len(ids), small, func(from, to int) error {
+		args := append(make([]any, 0, 2+to-from), s.cfg.KeepEvents, cancelledBefore)
+		for _, id := range ids[from:to] {
+			args = append(args, string(id))
+		}
+		some, err := words[core.CancelVerdict](ctx, s, "cancel", s.scripts.cancel, to-from, args)
+		verdicts = append(verdicts, some...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+// Results that the scripts store on their own.
+var (
+	cancelledBefore = fixedResult(core.KindCancelled, "cancelled before it ran")
+	cancelledDuring = fixedResult(core.KindCancelled, "cancelled while it ran")
+	cancelledGone   = fixedResult(core.KindCancelled, "cancelled while its worker was gone")
+	lostForGood     = fixedResult(core.KindLost, "its worker or dispatcher vanished too often")
+)
+
+func fixedResult(kind core.FailureKind, message string) []byte {
+	envelope, err := sealResult(core.Result{Failure: &core.Failure{Kind: kind, Message: message}})
+	if err != nil {
+		panic("redisstore: " + err.Error()) // a constant cannot fail to be encoded
+	}
+	return envelope
+}

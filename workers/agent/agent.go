@@ -1,0 +1,308 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"faasctl/core"
+	"faasctl/workers/pyrun"
+)
+
+// Runner executes calls on a bounded number of slots; pyrun.Pool is one.
+type Runner interface {
+	// Start runs the calls of batch one after another on one slot. It does not
+	// block. sink hears of each call's start and end.
+	Start(batch []core.Assignment, sink pyrun.Sink)
+	// Cancel ends calls: a polite signal, and after grace a kill. Their
+	// outcome is Cancelled.
+	Cancel(tasks []core.TaskID, grace time.Duration)
+	// Kill ends calls at once; nobody wants their outcome.
+	Kill(tasks []core.TaskID)
+}
+
+// Config describes one worker.
+type Config struct {
+	// Worker is how the worker introduces itself: id, mode, host, slots and so
+	// on. Required.
+	Worker core.Worker
+	// Runner executes the calls. Required.
+	Runner Runner
+	// Beat is how often the worker says that it lives. Default: 1 s.
+	Beat time.Duration
+	// NoPrefetch holds no more tasks than there are slots, whatever they cost.
+	// Default: false.
+	NoPrefetch bool
+	// Logger takes what nobody is told otherwise. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Beat == 0 {
+		c.Beat = time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// Agent is one worker. Everything below inbox belongs to the goroutine of Run.
+type Agent struct {
+	cfg   Config
+	inbox inbox
+
+	up       func(core.Up)
+	waiting  []core.Assignment           // held, not handed to the runner, in order
+	kinds    map[core.FunctionID]int     // how many of waiting are of each function
+	active   map[core.TaskID]*call       // with the runner
+	kept     map[core.Lease]core.Outcome // handed in and not settled
+	busy     int                         // slots in use
+	pace     pace
+	recent   int // depth of the dearest function among the last outcomes
+	seq      uint64
+	window   int // as last stated
+	draining bool
+}
+
+// call is a task that the runner has.
+type call struct {
+	lease    core.Lease
+	function core.FunctionID
+	batch    *int      // calls left in its batch; at 0 the slot is free
+	started  time.Time // zero until entered
+	told     bool      // a beat has reported the start
+}
+
+// New returns an Agent that Run sets going.
+func New(cfg Config) *Agent {
+	return &Agent{
+		cfg: cfg.withDefaults(), inbox: newInbox(), kinds: map[core.FunctionID]int{},
+		active: map[core.TaskID]*call{}, kept: map[core.Lease]core.Outcome{}, pace: newPace(), recent: 1,
+	}
+}
+
+// Deliver takes a message of the dispatcher; it never blocks.
+func (a *Agent) Deliver(msg core.Down) { a.inbox.down(msg) }
+
+// Run registers the worker and serves until ctx is done; up carries its words to
+// the dispatcher and may block. Calls that still run then are left to the
+// runner's owner, and no outcome of theirs is handed in.
+func (a *Agent) Run(ctx context.Context, up func(core.Up)) error {
+	a.up = up
+	a.join()
+	beat := time.NewTicker(a.cfg.Beat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-a.inbox.bell:
+		case <-beat.C:
+			a.beat()
+		case <-ctx.Done():
+			return nil
+		}
+		messages, starts, ends := a.inbox.take()
+		for _, msg := range messages {
+			a.obey(msg)
+		}
+		for _, s := range starts {
+			if c := a.active[s.lease.Task]; c != nil && c.lease == s.lease {
+				c.started = s.at
+			}
+		}
+		if ctx.Err() != nil {
+			return nil // what ends now may have been ended by our stop
+		}
+		a.handIn(ends)
+		a.work()
+		a.stateWindow()
+	}
+}
+
+func (a *Agent) join() {
+	holds := make([]core.Lease, 0, len(a.waiting)+len(a.active)+len(a.kept))
+	for _, w := range a.waiting {
+		holds = append(holds, w.Lease)
+	}
+	for _, c := range a.active {
+		holds = append(holds, c.lease)
+	}
+	again := make([]core.Outcome, 0, len(a.kept))
+	for lease, outcome := range a.kept {
+		holds = append(holds, lease)
+		again = append(again, outcome)
+	}
+	a.up(core.UpJoin{Worker: a.cfg.Worker, Holds: holds})
+	a.seq, a.window = 0, -1
+	a.stateWindow()
+	if len(again) > 0 {
+		a.up(core.UpFinish{Outcomes: again})
+	}
+	if a.draining {
+		a.up(core.UpDrain{})
+	}
+}
+
+// beat says that the worker lives, and which tasks it has entered since.
+func (a *Agent) beat() {
+	var starts []core.Start
+	for id, c := range a.active {
+		if !c.told && !c.started.IsZero() {
+			c.told = true
+			starts = append(starts, core.Start{Task: id, Ago: time.Since(c.started)})
+		}
+	}
+	a.up(core.UpBeat{Busy: a.busy, Started: starts})
+}
+
+// obey does what the dispatcher says.
+func (a *Agent) obey(msg core.Down) {
+	switch msg := msg.(type) {
+	case core.DownTasks:
+		a.waiting = append(a.waiting, msg.Tasks...)
+		for _, w := range msg.Tasks {
+			a.kinds[w.Function.ID]++
+		}
+		if a.draining {
+			a.giveBack(0)
+		}
+	case core.DownSettled:
+		for _, lease := range msg.Leases {
+			delete(a.kept, lease)
+		}
+	case core.DownCancel:
+		a.cancel(msg)
+	case core.DownLost:
+		a.lose(msg.Leases)
+	case core.DownDrain:
+		if !a.draining {
+			a.draining = true
+			a.up(core.UpDrain{})
+			a.giveBack(0)
+		}
+	case core.DownRegister:
+		a.join()
+	}
+}
+
+// giveBack returns the waiting tasks from the n-th on.
+func (a *Agent) giveBack(n int) {
+	if n >= len(a.waiting) {
+		return
+	}
+	back := make([]core.Lease, 0, len(a.waiting)-n)
+	for _, w := range a.waiting[n:] {
+		back = append(back, w.Lease)
+		a.uncount(w.Function.ID)
+	}
+	a.waiting = a.waiting[:n:n]
+	a.up(core.UpReturn{Leases: back})
+}
+
+// cancel ends waiting tasks itself and leaves active ones to the runner.
+func (a *Agent) cancel(msg core.DownCancel) {
+	doomed := make(map[core.TaskID]bool, len(msg.Tasks))
+	for _, id := range msg.Tasks {
+		doomed[id] = true
+	}
+	var outcomes []core.Outcome
+	a.unqueue(func(w core.Assignment) bool {
+		if !doomed[w.Task] {
+			return false
+		}
+		outcomes = append(outcomes, core.Outcome{Lease: w.Lease, State: core.Cancelled, Result: core.Result{
+			Failure: &core.Failure{Kind: core.KindCancelled, Message: "cancelled before it started"},
+		}})
+		return true
+	})
+	a.keep(outcomes)
+	var running []core.TaskID
+	for _, id := range msg.Tasks {
+		if _, ok := a.active[id]; ok {
+			running = append(running, id)
+		}
+	}
+	if len(running) > 0 {
+		a.cfg.Runner.Cancel(running, msg.Grace)
+	}
+}
+
+// lose forgets tasks that are somebody else's by now.
+func (a *Agent) lose(leases []core.Lease) {
+	lost := make(map[core.Lease]bool, len(leases))
+	for _, lease := range leases {
+		lost[lease] = true
+		delete(a.kept, lease)
+	}
+	a.unqueue(func(w core.Assignment) bool { return lost[w.Lease] })
+	var running []core.TaskID
+	for id, c := range a.active {
+		if lost[c.lease] {
+			running = append(running, id)
+			a.end(id)
+		}
+	}
+	if len(running) > 0 {
+		a.cfg.Runner.Kill(running)
+	}
+}
+
+func (a *Agent) unqueue(doomed func(core.Assignment) bool) {
+	left := a.waiting[:0]
+	for _, w := range a.waiting {
+		if doomed(w) {
+			a.uncount(w.Function.ID)
+		} else {
+			left = append(left, w)
+		}
+	}
+	a.waiting = left
+}
+
+// uncount takes one call of a function off the kinds that wait.
+func (a *Agent) uncount(id core.FunctionID) {
+	if a.kinds[id]--; a.kinds[id] == 0 {
+		delete(a.kinds, id)
+	}
+}
+
+// handIn passes outcomes on. One of a task that was lost meanwhile is nobody's.
+func (a *Agent) handIn(ends []core.Outcome) {
+	ours := ends[:0]
+	dearest := maxDepth
+	for _, o := range ends {
+		c := a.active[o.Task]
+		if c == nil || c.lease != o.Lease {
+			continue
+		}
+		if o.Started {
+			a.pace.learn(c.function, o.Elapsed)
+			dearest = min(dearest, a.pace.depth(c.function))
+		}
+		a.end(o.Task)
+		ours = append(ours, o)
+	}
+	if len(ours) > 0 {
+		a.recent = dearest
+	}
+	a.keep(ours)
+}
+
+func (a *Agent) keep(outcomes []core.Outcome) {
+	if len(outcomes) == 0 {
+		return
+	}
+	for _, o := range outcomes {
+		a.kept[o.Lease] = o
+	}
+	a.up(core.UpFinish{Outcomes: outcomes})
+}
+
+// end forgets an active task; with the last of its batch a slot is free.
+func (a *Agent) end(id core.TaskID) {
+	c := a.active[id]
+	delete(a.active, id)
+	if *c.batch--; *c.batch == 0 {
+		a.busy--
+	}
+}

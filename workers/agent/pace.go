@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"time"
+
+	"faasctl/core"
+)
+
+const (
+	quantum  = 5 * time.Millisecond // work that a slot may hold in advance
+	maxDepth = 256                  // calls that a slot may hold
+	memory   = 1024                 // functions whose cost is remembered
+)
+
+// pace remembers what a call of each function costs, so that cheap calls can be
+// held and run in batches and dear ones are never queued behind one another.
+type pace struct {
+	cost map[core.FunctionID]time.Duration
+}
+
+func newPace() pace { return pace{cost: map[core.FunctionID]time.Duration{}} }
+
+// learn takes one call's time in: a moving average that rises at once and falls
+// slowly, as one dear call does more harm in a batch than a cheap one does good.
+func (p pace) learn(id core.FunctionID, took time.Duration) {
+	old, known := p.cost[id]
+	if !known && len(p.cost) >= memory {
+		for other := range p.cost {
+			delete(p.cost, other)
+			break
+		}
+	}
+	switch {
+	case !known || took > 2*old:
+		p.cost[id] = max(took, time.Microsecond)
+	default:
+		p.cost[id] = max(old+(took-old)/8, time.Microsecond)
+	}
+}
+
+// depth is how many calls of a function a slot may hold: 1 until measured.
+func (p pace) depth(id core.FunctionID) int {
+	cost, known := p.cost[id]
+	if !known {
+		return 1
+	}
+	return min(max(1, int(quantum/cost)), maxDepth)
+}
+
+// work hands waiting calls to free slots. A batch holds about one quantum of
+// work, and no more than an even share of what waits.
+func (a *Agent) work() {
+	for free := a.cfg.Worker.Slots - a.busy; free > 0 && len(a.waiting) > 0; free-- {
+		share := (len(a.waiting) + free - 1) / free
+		n := a.pace.fit(a.waiting, share)
+		batch := a.waiting[:n:n]
+		a.waiting = a.waiting[n:]
+		left := n
+		for _, w := range batch {
+			a.active[w.Task] = &call{lease: w.Lease, function: w.Function.ID, batch: &left}
+			a.uncount(w.Function.ID)
+		}
+		a.busy++
+		a.cfg.Runner.Start(batch, sink{a})
+	}
+	if len(a.waiting) == 0 {
+		a.waiting = nil // lets go of the arguments that the array still holds
+	}
+}
+
+// fit says how many calls from the head of waiting make one batch: at least one,
+// at most share.
+func (p pace) fit(waiting []core.Assignment, share int) int {
+	n, left := 0, 1.0
+	for n < min(share, maxDepth, len(waiting)) {
+		left -= 1 / float64(p.depth(waiting[n].Function.ID))
+		if n > 0 && left < 0 {
+			break
+		}
+		n++
+		if left <= 0 {
+			break
+		}
+	}
+	return max(1, n)
+}
+
+// stateWindow tells the dispatcher how much the worker can hold when that has
+// changed: slots × the depth of the dearest function at hand. What it holds
+// beyond that and has not started goes back, so that others can run it.
+func (a *Agent) stateWindow() {
+	size := a.cfg.Worker.Slots * a.depth()
+	if a.draining {
+		size = 0
+	}
+	if size == a.window {
+		return
+	}
+	shrunk := size < a.window
+	a.window = size
+	a.seq++
+	a.up(core.UpWindow{Seq: a.seq, Size: size})
+	if shrunk {
+		a.giveBack(max(0, size-len(a.active)))
+	}
+}
+
+// depth is the smallest depth of the functions that wait; when none does, of
+// those that ended last.
+func (a *Agent) depth() int {
+	if a.cfg.NoPrefetch {
+		return 1
+	}
+	if len(a.kinds) == 0 {
+		return a.recent
+	}
+	depth := maxDepth
+	for id := range a.kinds {
+		depth = min(depth, a.pace.depth(id))
+	}
+	return depth
+}
