@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	urfave "github.com/urfave/cli/v2"
+
+	_ "faasctl/cli/colour" // before Bubble Tea asks the terminal for its colours
+	"faasctl/core"
+	"faasctl/httpapi/client"
+	"faasctl/tui"
+)
+
+func topCommand(e *environment) *urfave.Command {
+	return &urfave.Command{
+		Name: "top", Category: catWatch, Usage: "watch the system live",
+		Description: "A dashboard of workers, queues, throughput and the latest tasks. Without a terminal, or on a dumb one, it prints one frame like --once.",
+		Flags: append(urlFlags(),
+			&urfave.BoolFlag{Name: "once", Usage: "print one frame and exit"},
+			&urfave.BoolFlag{Name: "ascii", Usage: "draw without Unicode symbols; the default where the locale has none"},
+		),
+		Action: e.top,
+	}
+}
+
+func (e *environment) top(c *urfave.Context) error {
+	if c.NArg() > 0 {
+		return usage("top takes no argument, and %q is one", clip(c.Args().First(), 32))
+	}
+	api, err := client.New(client.Config{URL: c.String("url"), TokenFile: c.String("token-file")})
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	cfg := tui.Config{
+		Feed: topFeed{api}, URL: api.URL(), Input: e.stdin, Output: e.stdout,
+		Colour: e.colour(), ASCII: c.Bool("ascii") || e.plainLocale(),
+	}
+	if c.Bool("once") || !e.interactive() {
+		if e.stdoutTTY {
+			cfg.Width = e.width()
+		}
+		return tui.Once(ctx, cfg)
+	}
+	return tui.Run(ctx, cfg)
+}
+
+// interactive reports whether there is a terminal that can be drawn on and
+// typed at.
+func (e *environment) interactive() bool {
+	term := e.getenv("TERM")
+	return e.stdinTTY && e.stdoutTTY && term != "" && term != "dumb"
+}
+
+// plainLocale reports whether the locale names a character set other than
+// UTF-8. One that names none at all says nothing about the terminal.
+func (e *environment) plainLocale() bool {
+	if e.getenv("TERM") == "linux" {
+		return true // the console's font lacks most symbols
+	}
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if value := e.getenv(name); value != "" {
+			value = strings.ToUpper(strings.ReplaceAll(value, "-", ""))
+			return !strings.Contains(value, "UTF8")
+		}
+	}
+	return false
+}
+
+// topFeed lets the dashboard read from a server.
+type topFeed struct{ api *client.Client }
+
+func (f topFeed) Snapshot(ctx context.Context) (core.Stats, error) { return f.api.Stats(ctx) }
+
+func (f topFeed) Tasks(ctx context.Context, filter core.TaskFilter) (core.TaskPage, error) {
+	return f.api.List(ctx, filter)
+}
+
+func (f topFeed) Events(ctx context.Context, after string, each func(core.Event) error) error {
+	return f.api.Events(ctx, after, func(e core.Event) error {
+		if e.Kind == client.Reset {
+			return core.Errorf(core.ErrGone, "", "%s", e.Detail)
+		}
+		return each(e)
+	})
+}

@@ -1,0 +1,108 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/charmbracelet/x/exp/golden"
+	"github.com/muesli/termenv"
+
+	"faasctl/core"
+)
+
+var sizes = [][2]int{{120, 40}, {80, 24}, {60, 16}, {40, 10}, {1, 1}}
+
+var profiles = map[string]termenv.Profile{"plain": termenv.Ascii, "ansi": termenv.ANSI}
+
+// scenes are the states of the dashboard that the goldens show.
+var scenes = map[string]func(*Model){
+	"lively":     func(m *Model) { feedAll(m, lively()) },
+	"connecting": func(m *Model) { m.Update(Batch{At: noon, News: []News{NewsDown{unreachable}}}) },
+	"empty": func(m *Model) {
+		m.Update(Batch{At: noon, News: []News{
+			NewsStats{noon, core.Stats{Store: core.StoreInfo{Kind: "memory", Durability: "memory"}}}, NewsTasks{},
+		}})
+	},
+	"stale": func(m *Model) {
+		feedAll(m, lively())
+		m.Update(Batch{At: noon.Add(4 * time.Second), News: []News{NewsDown{unreachable}, NewsDropped{1234}}})
+	},
+	"help": func(m *Model) {
+		feedAll(m, lively())
+		m.Update(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("?")})
+	},
+}
+
+var unreachable = core.Errorf(core.ErrUnavailable, "", "cannot reach http://127.0.0.1:8000: connection refused").
+	WithHint("start it: faasctl up")
+
+func TestFrames(t *testing.T) {
+	for scene, play := range scenes {
+		for _, size := range sizes {
+			for name, profile := range profiles {
+				if scene != "lively" && (name == "ansi" || size[0] == 120) && (scene != "stale" || size[0] != 80) {
+					continue // one picture tells it
+				}
+				t.Run(fmt.Sprintf("%s/%dx%d/%s", scene, size[0], size[1], name), func(t *testing.T) {
+					m := newTestModel(profile, false)
+					play(m)
+					frame := sized(m, size[0], size[1])
+					checkFrame(t, frame, size[0], size[1])
+					golden.RequireEqual(t, []byte(frame+"\n"))
+				})
+			}
+		}
+	}
+}
+
+// TestFrameASCII draws without a single character that is not ASCII.
+func TestFrameASCII(t *testing.T) {
+	m := feedAll(newTestModel(termenv.Ascii, true), lively())
+	frame := sized(m, 80, 24)
+	checkFrame(t, frame, 80, 24)
+	for _, r := range frame {
+		if r > 0x7e {
+			t.Errorf("%q is not ASCII", r)
+		}
+	}
+	golden.RequireEqual(t, []byte(frame+"\n"))
+}
+
+// TestColourOnly shows that a frame says the same with colours and without.
+func TestColourOnly(t *testing.T) {
+	for scene, play := range scenes {
+		bare, coloured := newTestModel(termenv.Ascii, false), newTestModel(termenv.ANSI, false)
+		play(bare)
+		play(coloured)
+		want, got := sized(bare, 80, 24), sized(coloured, 80, 24)
+		if want != ansi.Strip(got) {
+			t.Errorf("%s: the coloured frame has other words", scene)
+		}
+		if strings.Contains(want, "\x1b") {
+			t.Errorf("%s: an escape sequence in the frame without colour", scene)
+		}
+		for _, sequence := range []string{"38;5;", "38;2;", "48;"} {
+			if strings.Contains(got, sequence) {
+				t.Errorf("%s: a colour beyond the 16 of ANSI: %q", scene, sequence)
+			}
+		}
+	}
+}
+
+// checkFrame asserts the size that the renderer relies on.
+func checkFrame(t *testing.T, frame string, w, h int) {
+	t.Helper()
+	lines := strings.Split(frame, "\n")
+	if len(lines) != h {
+		t.Errorf("%d×%d: %d lines", w, h, len(lines))
+	}
+	for i, l := range lines {
+		if n := ansi.StringWidth(l); n > w {
+			t.Errorf("%d×%d: line %d is %d cells wide: %q", w, h, i, n, l)
+		}
+	}
+}

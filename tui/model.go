@@ -1,0 +1,122 @@
+package tui
+
+import (
+	"strings"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+)
+
+// Model is the dashboard. Everything it knows came in through Update.
+type Model struct {
+	url   string
+	theme *theme
+
+	w, h     int
+	screen   screen
+	quitting bool
+	fatal    error // why the program ends by itself
+	picture  picture
+
+	header  headerPane
+	numbers numbersPane
+	workers workersPane
+	tasks   tasksPane
+	help    helpPane
+}
+
+// NewModel returns a dashboard that knows nothing yet. Colours are those of
+// the renderer; ascii replaces every symbol by a plain character.
+func NewModel(url string, renderer *lipgloss.Renderer, ascii bool) *Model {
+	t := newTheme(renderer, ascii)
+	return &Model{
+		url: clean(url), theme: t, screen: overview,
+		header: headerPane{theme: t}, numbers: numbersPane{t}, help: helpPane{t},
+		workers: newWorkersPane(t), tasks: newTasksPane(t),
+	}
+}
+
+// fatalMsg ends the program.
+type fatalMsg struct{ err error }
+
+// Init does nothing: the pump sends the first Batch.
+func (m *Model) Init() tea.Cmd { return nil }
+
+// Update takes in a Batch, a key or the size of the screen.
+func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case Batch:
+		m.picture.fold(msg)
+	case tea.WindowSizeMsg:
+		m.w, m.h = msg.Width, msg.Height
+	case tea.KeyMsg:
+		return m, m.press(msg.String())
+	case fatalMsg:
+		m.fatal = msg.err
+		return m, tea.Quit
+	}
+	return m, nil
+}
+
+// View is exactly as many lines as the screen has, none wider than it.
+func (m *Model) View() string {
+	if m.w <= 0 || m.h <= 0 {
+		return ""
+	}
+	return m.frame(m.lines(), m.h)
+}
+
+// frame paints lines and pads them to h.
+func (m *Model) frame(lines []line, h int) string {
+	var b strings.Builder
+	for i := range h {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		if i < len(lines) {
+			b.WriteString(m.theme.paint(lines[i], m.w))
+		}
+	}
+	return b.String()
+}
+
+// lines lays the screen out.
+func (m *Model) lines() []line {
+	p := &m.picture
+	a := share(m.h, len(p.stats.Workers))
+	out := make([]line, 0, m.h)
+	out = append(out, pad(m.header.lines(p, m.url, m.w), a.header)...)
+	out = append(out, pad(m.problem(), a.problem)...)
+	if m.screen == helping {
+		out = append(out, pad(m.help.lines(), m.h-len(out)-a.footer)...)
+	} else {
+		out = append(out, pad(m.numbers.lines(p, m.w, a.numbers), a.numbers)...)
+		out = append(out, pad(m.workers.lines(p, m.w, a.workers, a.gap), a.workers)...)
+		out = append(out, pad(m.tasks.lines(p, m.w, a.tasks, a.gap), a.tasks)...)
+	}
+	return append(out, pad(m.footer(), a.footer)...)
+}
+
+// pad makes exactly h of lines.
+func pad(lines []line, h int) []line {
+	h = max(h, 0)
+	for len(lines) < h {
+		lines = append(lines, nil)
+	}
+	return lines[:h]
+}
+
+// footer names the keys that work here.
+func (m *Model) footer() []line {
+	var items []item
+	for i, b := range bindings {
+		if b.word != "" && b.where&m.screen != 0 {
+			items = append(items, item{line{{b.label, accent}, {" " + b.word, dim}}, i})
+		}
+	}
+	l := append(line{{" ", plain}}, pack(items, m.w-1, 3)...)
+	if n := m.picture.dropped; n > 0 {
+		l = l.right(m.w, line{{plural(n, "event") + " dropped ", warn}}, m.theme)
+	}
+	return []line{l}
+}

@@ -1,0 +1,146 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// average is the window of the rates, in seconds.
+const average = 10
+
+// numbersPane shows depths, rates and failures.
+type numbersPane struct{ theme *theme }
+
+func (p *numbersPane) lines(pic *picture, w, h int) []line {
+	levels := p.levels(pic, w)
+	if h < 3 {
+		return []line{levels}
+	}
+	in := p.flow("in", &pic.in, pic.stats.Totals.Submitted, "submitted", good, pic, w)
+	out := p.flow("out", &pic.out, pic.stats.Totals.Ended(), "ended", accent, pic, w)
+	if h < 5 {
+		return []line{levels, in, out}
+	}
+	return []line{levels, p.failures(pic, w), p.theme.ruled("throughput", p.windows(w), w), in, out}
+}
+
+// still is what one look can tell: levels and totals, no rates.
+func (p *numbersPane) still(pic *picture, w int) []line {
+	t := pic.stats.Totals
+	totals := pack([]item{
+		{line{{count(t.Submitted), plain}, {" submitted", dim}}, 1},
+		{line{{count(t.Ended()), plain}, {" ended", dim}}, 2},
+		{line{{count(t.Failed), plain}, {" failed", dim}}, 3},
+		{line{{count(t.Cancelled), plain}, {" cancelled", dim}}, 4},
+		{line{{count(t.Retried), plain}, {" retried", dim}}, 5},
+		{line{{count(t.Lost), plain}, {" lost", dim}}, 6},
+	}, w-1, 3)
+	return []line{p.levels(pic, w), append(line{{" ", plain}}, totals...)}
+}
+
+// levels is the state of this moment.
+func (p *numbersPane) levels(pic *picture, w int) line {
+	if !pic.seen {
+		return nil
+	}
+	s := pic.stats
+	waits := role(plain)
+	if s.OldestWait >= 10_000 {
+		waits = warn
+	}
+	oldest := p.theme.none
+	if s.OldestWait > 0 {
+		oldest = millis(float64(s.OldestWait))
+	}
+	items := []item{
+		p.number("queued", count(s.Queued), 5, strong, 1),
+		p.number("running", count(s.Running), 4, strong, 2),
+		p.number("delayed", count(s.Delayed), 5, strong, 5),
+		p.number("slots", fmt.Sprintf("%d/%d", s.Busy, s.Slots), 5, strong, 3),
+		p.number("oldest wait", oldest, 6, waits, 4),
+	}
+	return append(line{{" ", plain}}, pack(items, w-1, 2)...)
+}
+
+// number is a word and a figure that keeps its place when it grows.
+func (p *numbersPane) number(word, figure string, w int, as role, rank int) item {
+	return item{line{{word + " ", dim}, {padded(figure, w, false), as}}, rank}
+}
+
+// failures is what went wrong, in all and lately.
+func (p *numbersPane) failures(pic *picture, w int) line {
+	if !pic.seen {
+		return nil
+	}
+	lately, seconds := pic.failures.sum()
+	as := role(plain)
+	if lately > 0 {
+		as = bad
+	}
+	var recent line
+	if seconds > 0 {
+		recent = line{{fmt.Sprintf("%s failed", count(int64(math.Round(lately)))), as}, {fmt.Sprintf(" in the last %ds", seconds), dim}}
+	}
+	t := pic.stats.Totals
+	rate := p.theme.none
+	if ended := t.Ended(); ended > 0 {
+		rate = fmt.Sprintf("%.1f%%", 100*float64(t.Failed)/float64(ended))
+	}
+	items := []item{
+		{recent, 1},
+		{line{{"in all ", dim}, {count(t.Failed), plain}, {" failed (" + rate + ")", dim}}, 2},
+		{line{{count(t.Cancelled), plain}, {" cancelled", dim}}, 3},
+		{line{{count(t.Retried), plain}, {" retried", dim}}, 4},
+		{line{{count(t.Lost), plain}, {" lost", dim}}, 5},
+	}
+	return append(line{{" ", plain}}, pack(items, w-1, 3)...)
+}
+
+// windows tells what time the rates and the graphs are about.
+func (p *numbersPane) windows(w int) string {
+	return fmt.Sprintf("average of %ds, graph of the last %s", average, span(time.Duration(p.room(w))*time.Second))
+}
+
+// Widths of a flow line.
+const (
+	flowLabel = 5  // " out "
+	flowRate  = 9  // "12345.6k/s"
+	flowPeak  = 16 // "  peak 1234.5/s"
+	flowTotal = 19 // " 999,999 submitted"
+)
+
+// room is how many cells the graph gets.
+func (p *numbersPane) room(w int) int {
+	w -= flowLabel + flowRate + 2
+	if w >= 20+flowPeak {
+		w -= flowPeak
+	}
+	if w >= 28+flowTotal {
+		w -= flowTotal
+	}
+	return max(0, min(w, window))
+}
+
+// flow is a rate, its graph, its peak and the total.
+func (p *numbersPane) flow(name string, s *series, total int64, noun string, as role, pic *picture, w int) line {
+	if !pic.seen {
+		return line{{" " + name, dim}}
+	}
+	cells := p.room(w)
+	// Both graphs share one scale, so that they can be compared.
+	top := max(pic.in.peak(cells), pic.out.peak(cells)) // NaN only when both have nothing to draw
+	l := line{
+		{fit(" "+name, flowLabel, false, ""), dim},
+		{padded(perSecond(s.mean(average)), flowRate, true), strong},
+		{"  ", plain},
+		{fit(s.graph(cells, top, p.theme), cells, false, ""), as},
+	}
+	if l.width()+flowPeak <= w && w >= flowLabel+flowRate+2+20+flowPeak {
+		l = append(l, piece{padded("  peak "+perSecond(s.peak(cells)), flowPeak, false), dim})
+	}
+	if l.width()+flowTotal <= w {
+		l = append(l, piece{padded(count(total), flowTotal-1-len("submitted"), true) + " ", plain}, piece{noun, dim})
+	}
+	return l
+}

@@ -1,0 +1,146 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+
+	"faasctl/core"
+)
+
+// Config says what to watch and how to draw it.
+type Config struct {
+	// Feed is the source of everything. Required.
+	Feed Feed
+	// URL names the server in the header. Default: "" (not named).
+	URL string
+	// Input and Output are the terminal. Both are required by Run; Once needs
+	// Output alone.
+	Input  io.Reader
+	Output io.Writer
+	// Colour allows the 16 ANSI colours and bold. Default: neither.
+	Colour bool
+	// ASCII replaces symbols by plain characters. Default: Unicode symbols.
+	ASCII bool
+	// Width is how many cells wide the frame of Once is.
+	// Default: 80.
+	Width int
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	if c.Width <= 0 {
+		c.Width = 80
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if c.Feed == nil || c.Output == nil {
+		return core.Errorf(core.ErrInternal, "top", "feed and output are required")
+	}
+	return nil
+}
+
+// model makes the dashboard. The renderer is our own and is told everything,
+// so that it never asks the terminal.
+func (c Config) model() *Model {
+	r := lipgloss.NewRenderer(c.Output)
+	r.SetHasDarkBackground(true)
+	r.SetColorProfile(termenv.Ascii)
+	if c.Colour {
+		r.SetColorProfile(termenv.ANSI)
+	}
+	return NewModel(c.URL, r, c.ASCII)
+}
+
+// Run shows the dashboard until a key or ctx ends it. An unreachable server is
+// no error: it is shown, and tried again. When it returns, the terminal is as
+// it was and nothing of it runs any more.
+func Run(ctx context.Context, cfg Config) error {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	program := tea.NewProgram(cfg.model(), tea.WithContext(ctx), tea.WithAltScreen(), tea.WithFPS(30),
+		tea.WithInput(cfg.Input), tea.WithOutput(cfg.Output))
+	pumping, stop := context.WithCancel(ctx)
+	pumped := make(chan error, 1)
+	p := newPump(cfg.Feed, cfg.Now, func(b Batch) { program.Send(b) })
+	go func() {
+		err := p.run(pumping)
+		if err != nil {
+			program.Send(fatalMsg{err})
+		}
+		pumped <- err
+	}()
+	_, err := program.Run()
+	stop()
+	if fatal := <-pumped; fatal != nil {
+		return core.Errorf(core.ErrInternal, "", "%v", fatal)
+	}
+	switch {
+	case err == nil || ctx.Err() != nil || errors.Is(err, tea.ErrInterrupted):
+		return nil // told to end, and did
+	case errors.Is(err, tea.ErrProgramPanic):
+		return core.Errorf(core.ErrInternal, "", "the dashboard broke; this is a bug, and its traceback is above")
+	}
+	return &core.Error{Class: core.ErrInternal, Detail: "cannot use this terminal", Err: err,
+		Hint: "faasctl top --once prints one frame anywhere"}
+}
+
+// onceTasks is how many tasks the frame of Once lists.
+const onceTasks = 10
+
+// Once writes one frame, as high as it needs to be, and nothing else.
+func Once(ctx context.Context, cfg Config) error {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	stats, err := cfg.Feed.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	page, err := cfg.Feed.Tasks(ctx, core.TaskFilter{Limit: keepTasks})
+	if err != nil {
+		return err
+	}
+	now := cfg.Now()
+	m := cfg.model()
+	m.Update(Batch{At: now, News: []News{NewsStats{now, stats}, NewsTasks{page.Tasks}}})
+	if _, err = fmt.Fprintln(cfg.Output, m.still(cfg.Width)); err != nil {
+		return &core.Error{Class: core.ErrInternal, Detail: "cannot write", Err: err}
+	}
+	return nil
+}
+
+// still is a picture of w cells for a page rather than a screen: no keys, no
+// graphs that one look cannot fill, and every worker.
+func (m *Model) still(w int) string {
+	m.w, m.header.still = w, true
+	p := &m.picture
+	workers := listLines(len(p.stats.Workers), true)
+	tasks := listLines(min(p.tasks.len(), onceTasks), true)
+	lines := m.header.lines(p, m.url, w)
+	lines = append(lines, m.problem()...)
+	lines = append(lines, m.numbers.still(p, w)...)
+	lines = append(lines, m.workers.lines(p, w, workers, true)...)
+	lines = append(lines, m.tasks.lines(p, w, tasks, true)...)
+	text := strings.Split(m.frame(lines, len(lines)), "\n")
+	for i := range text {
+		text[i] = strings.TrimRight(text[i], " ")
+	}
+	return strings.Join(text, "\n")
+}
