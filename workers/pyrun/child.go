@@ -1,0 +1,294 @@
+package pyrun
+
+import (
+	_ "embed"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"faasctl/core"
+)
+
+//go:embed runner.py
+var runnerSource []byte
+
+// bootstrap reads the runner from the calls pipe. It is so short because it is
+// what ps shows; the runner comes through the pipe because a file would have to
+// lie where another user can replace it. python -c puts the working directory,
+// where functions may write, in front of sys.path: it is taken out before
+// anything is imported.
+const bootstrap = `import sys;sys.path=[p for p in sys.path if p]
+import os
+def r(n):
+ b=b""
+ while len(b)<n:
+  d=os.read(3,n-len(b))
+  if not d:os._exit(0)
+  b+=d
+ return b
+exec(compile(r(int.from_bytes(r(4),"little")),"<faasctl runner>","exec"))
+`
+
+// protocol is the version of the frames; it must equal PROTOCOL of the runner.
+const protocol = 1
+
+// pipeSize is what the calls and results pipes hold where the system lets us.
+const pipeSize = 256 << 10
+
+// readSize is how much one read takes, in bytes.
+const readSize = 64 << 10
+
+// hello is what a child says when it is ready.
+type hello struct {
+	Protocol   int    `json:"protocol"`
+	PID        int    `json:"pid"`
+	Python     string `json:"python"`
+	Dill       string `json:"dill"`
+	Executable string `json:"executable"`
+	Platform   string `json:"platform"`
+}
+
+// child is one Python process and our ends of its pipes. Only the goroutine of
+// its slot uses it.
+type child struct {
+	pid   int
+	pidfd int // becomes readable when the process ends; -1 where the kernel has none
+
+	calls, results, stdout, stderr int
+
+	out    []byte // not written yet
+	in     []byte // read and not parsed yet; a part of buffer
+	buffer []byte
+	limit  int // of a frame's payload
+
+	hello  hello
+	ready  bool
+	bodies bodies
+}
+
+// spawn starts a child. The caller runs on the pool's forking thread.
+func spawn(c Config, dir string, env []string) (*child, error) {
+	ch := &child{pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, limit: c.frameLimit()}
+	var theirs []int
+	defer func() { closeAll(theirs...) }()
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", os.DevNull, err)
+	}
+	theirs = append(theirs, null)
+	pipe := func(ours *int, mine int) (int, error) {
+		var p [2]int
+		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+			return -1, fmt.Errorf("make a pipe: %w", err)
+		}
+		*ours = p[mine]
+		theirs = append(theirs, p[1-mine])
+		return p[1-mine], unix.SetNonblock(p[mine], true)
+	}
+	calls, err1 := pipe(&ch.calls, 1)
+	results, err2 := pipe(&ch.results, 0)
+	stdout, err3 := pipe(&ch.stdout, 0)
+	stderr, err4 := pipe(&ch.stderr, 0)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		ch.close()
+		return nil, err
+	}
+	for _, fd := range []int{ch.calls, ch.results} {
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize) // smaller ones only cost wake-ups
+	}
+	files := []uintptr{uintptr(null), uintptr(stdout), uintptr(stderr), uintptr(calls), uintptr(results), uintptr(ch.stdout), uintptr(ch.stderr)}
+	ch.pid, err = syscall.ForkExec(c.Python, []string{"python3", "-c", bootstrap, "faasctl-child"}, &syscall.ProcAttr{
+		Dir: dir, Env: env, Files: files,
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &ch.pidfd},
+	})
+	if err != nil {
+		ch.pid = -1
+		ch.close()
+		return nil, fmt.Errorf("start %s: %w", c.Python, err)
+	}
+	setup, _ := json.Marshal(map[string]int{"max_payload": c.MaxPayload})
+	ch.out = binary.LittleEndian.AppendUint32(ch.out, uint32(len(runnerSource)))
+	ch.out = append(ch.out, runnerSource...)
+	ch.out = appendFrame(ch.out, kindSetup, setup)
+	return ch, nil
+}
+
+// send queues one frame; flush writes it.
+func (ch *child) send(kind byte, payload ...[]byte) {
+	ch.out = appendFrame(ch.out, kind, payload...)
+}
+
+// flush writes what the calls pipe takes now. Whether the child is still there
+// is not its business: that shows elsewhere.
+func (ch *child) flush() {
+	for len(ch.out) > 0 {
+		n, err := unix.Write(ch.calls, ch.out)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == unix.EAGAIN {
+			return
+		}
+		if err != nil || n <= 0 {
+			ch.out = nil
+			return
+		}
+		ch.out = ch.out[n:]
+	}
+	ch.out = nil
+}
+
+// receive reads once from the result pipe. more means that it may hold more;
+// otherwise it was empty when this returned. closed means that no writer is
+// left.
+func (ch *child) receive() (more, closed bool, err error) {
+	_, _, _, need, _, err := nextFrame(ch.in, ch.limit)
+	if err != nil {
+		return false, false, err
+	}
+	if len(ch.in) == 0 && cap(ch.buffer) <= 1<<20 {
+		ch.in = ch.buffer[:0] // nothing refers to it any more: results are copied out
+	}
+	room := max(need-len(ch.in), readSize)
+	if cap(ch.in)-len(ch.in) < room {
+		ch.in = append(make([]byte, 0, len(ch.in)+room), ch.in...)
+		ch.buffer = ch.in
+	}
+	for {
+		n, err := unix.Read(ch.results, ch.in[len(ch.in):len(ch.in)+room])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			return false, false, nil
+		case err != nil || n <= 0:
+			return false, true, nil
+		}
+		ch.in = ch.in[:len(ch.in)+n]
+		return n == room, false, nil
+	}
+}
+
+// frame takes the next whole frame that was received. Its payload is valid
+// until the next receive.
+func (ch *child) frame() (kind byte, payload []byte, ok bool, err error) {
+	kind, payload, rest, _, ok, err := nextFrame(ch.in, ch.limit)
+	if ok {
+		ch.in = rest
+	}
+	return kind, payload, ok, err
+}
+
+// killGroup sends a signal to the child and all that it started and that did
+// not leave its group. The child is not reaped yet, so the number is its own.
+func (ch *child) killGroup(sig syscall.Signal) {
+	if ch.pid > 0 {
+		_ = unix.Kill(-ch.pid, sig)
+		_ = unix.Kill(ch.pid, sig) // between fork and setpgid there is no group yet
+	}
+}
+
+// exited reports whether the process has ended, without reaping it.
+func (ch *child) exited() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, ch.pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo != 0
+}
+
+// reap kills what is left of the group, waits for the child and closes
+// everything. The group is killed first: afterwards its number may be another's.
+func (ch *child) reap() syscall.WaitStatus {
+	var wait syscall.WaitStatus
+	if ch.pid > 0 {
+		ch.killGroup(syscall.SIGKILL)
+		for {
+			if _, err := syscall.Wait4(ch.pid, &wait, 0, nil); err != syscall.EINTR {
+				break
+			}
+		}
+		ch.pid = -1
+	}
+	ch.close()
+	return wait
+}
+
+func (ch *child) close() {
+	closeAll(ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd)
+	ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd = -1, -1, -1, -1, -1
+}
+
+func closeAll(fds ...int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// waiting returns how many bytes a pipe holds.
+func waiting(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// cachedBodies must equal CACHED_BODIES of the runner.
+const cachedBodies = 64
+
+// bodies is what the parent knows of the child's cache: the same least
+// recently used order over the same number of entries. Where the two differ,
+// the child says so with a miss.
+type bodies struct {
+	numbers map[string]uint32
+	order   []string // least recently used first
+	next    uint32
+	last    *core.Function // most calls name the same function as the one before
+	number  uint32
+}
+
+// find returns the number of f's body in the child, and whether it must be
+// sent first.
+func (b *bodies) find(f *core.Function) (n uint32, send bool) {
+	if f == b.last {
+		return b.number, false
+	}
+	key := string(f.Codec) + "\x00" + f.BodyHash + "\x00" + f.Entry + "\x00" + f.File
+	n, known := b.numbers[key]
+	if known {
+		for i, k := range b.order {
+			if k == key {
+				b.order = append(append(b.order[:i:i], b.order[i+1:]...), key)
+				break
+			}
+		}
+	} else {
+		if b.numbers == nil {
+			b.numbers = map[string]uint32{}
+		}
+		b.next++
+		n = b.next
+		b.numbers[key] = n
+		b.order = append(b.order, key)
+		if len(b.order) > cachedBodies {
+			delete(b.numbers, b.order[0])
+			b.order = b.order[1:]
+		}
+	}
+	b.last, b.number = f, n
+	return n, !known
+}
+
+// sendBody sends f's body under number n.
+func (ch *child) sendBody(n uint32, f *core.Function) {
+	description, _ := json.Marshal(map[string]string{
+		"codec": string(f.Codec), "entry": f.Entry, "file": f.File, "hash": f.BodyHash,
+	})
+	ch.send(kindBody, number(n), number(uint32(len(description))), description, f.Body)
+}

@@ -1,0 +1,161 @@
+package pyrun
+
+import (
+	"encoding/binary"
+	"syscall"
+	"time"
+
+	"faasctl/core"
+)
+
+// doomKind is why we put an end to a child.
+type doomKind int
+
+const (
+	doomNone    doomKind = iota
+	doomCancel           // the running call was cancelled: SIGTERM, later SIGKILL
+	doomTimeout          // the running call ran out of time
+	doomGarbage          // what came from the child is not our runner's
+	doomDiscard          // the running call is somebody else's by now
+	doomStart            // it did not become ready in time
+)
+
+// doom is what we did to the child and for which call.
+type doom struct {
+	kind   doomKind
+	tag    uint32
+	why    string
+	killAt time.Time // SIGKILL follows the SIGTERM then; zero when it was sent
+}
+
+// skipTime is how long a call that was to be skipped may seem to run: the
+// child has either seen the request by then or was already in the call.
+const skipTime = 20 * time.Millisecond
+
+func (d doom) state() core.State {
+	if d.kind == doomCancel {
+		return core.Cancelled
+	}
+	return core.Failed
+}
+
+func (d doom) failure(f *flying, wait syscall.WaitStatus, last string) core.Failure {
+	switch d.kind {
+	case doomCancel:
+		failure := cancelledBy("cancelled while it ran")
+		failure.Last = last
+		return failure
+	case doomTimeout:
+		return timedOut(f.Timeout, last)
+	case doomGarbage:
+		failure := crashed(wait, last)
+		failure.Message = "the process was ended because of " + d.why
+		return failure
+	}
+	return crashed(wait, last)
+}
+
+// condemn kills the child at once, for what the running call did.
+func (s *slot) condemn(kind doomKind, why string) {
+	if s.doom.kind != doomNone && s.doom.kind != doomCancel {
+		return
+	}
+	tag := s.doom.tag
+	if s.doom.kind == doomNone {
+		s.doom = doom{kind: kind, why: why}
+		if f := s.flight.running(); f != nil {
+			tag = f.tag
+		}
+	}
+	s.doom.tag, s.doom.killAt = tag, time.Time{}
+	s.ch.killGroup(syscall.SIGKILL)
+}
+
+// obey carries out an order for those of its tasks that this slot has.
+func (s *slot) obey(o order) {
+	rest, gone := split(s.rest, o)
+	s.rest = rest
+	reportDropped(o, gone)
+	for i := s.flight.at; i < len(s.flight.calls); i++ {
+		f := &s.flight.calls[i]
+		if !o.tasks[f.Task] {
+			continue
+		}
+		f.grace = o.grace
+		if o.discard {
+			f.discarded = true
+		} else {
+			f.cancelled = true
+		}
+		if i > s.flight.at {
+			if !f.skip {
+				s.ch.send(kindSkip, binary.LittleEndian.AppendUint32(nil, f.tag))
+			}
+			f.skip = true
+			continue
+		}
+		s.stopRunning(f, time.Now())
+	}
+}
+
+// stopRunning ends the running call as it was marked.
+func (s *slot) stopRunning(f *flying, now time.Time) {
+	switch {
+	case f.discarded:
+		s.condemn(doomDiscard, "")
+	case s.doom.kind == doomNone:
+		s.doom = doom{kind: doomCancel, tag: f.tag, killAt: now.Add(f.grace)}
+		s.ch.killGroup(syscall.SIGTERM)
+	}
+}
+
+// next is when enforce has something to do, zero for never.
+func (s *slot) next() time.Time {
+	var at time.Time
+	if !s.ch.ready && s.doom.kind == doomNone {
+		at = s.begun.Add(s.pool.config.StartTimeout)
+	}
+	if !s.hungUp.IsZero() && s.doom.kind == doomNone {
+		at = earlier(at, s.hungUp.Add(hangup))
+	}
+	if !s.doom.killAt.IsZero() {
+		at = earlier(at, s.doom.killAt)
+	}
+	if f := s.flight.running(); f != nil && (s.doom.kind == doomNone || s.doom.kind == doomCancel) {
+		if f.Timeout > 0 && s.doom.kind == doomNone {
+			at = earlier(at, s.flight.since.Add(f.Timeout))
+		}
+		if f.skip && s.doom.kind == doomNone {
+			at = earlier(at, s.flight.since.Add(skipTime))
+		}
+	}
+	return at
+}
+
+// enforce does what is due.
+func (s *slot) enforce(now time.Time) {
+	if s.doom.kind != doomNone {
+		if at := s.doom.killAt; !at.IsZero() && !now.Before(at) {
+			s.doom.killAt = time.Time{}
+			s.ch.killGroup(syscall.SIGKILL)
+		}
+		return
+	}
+	due := func(from time.Time, after time.Duration) bool { return !now.Before(from.Add(after)) }
+	if !s.ch.ready && due(s.begun, s.pool.config.StartTimeout) {
+		s.condemn(doomStart, "")
+		return
+	}
+	if !s.hungUp.IsZero() && due(s.hungUp, hangup) {
+		s.condemn(doomGarbage, "closed pipes: its connection to faasctl was cut")
+		return
+	}
+	f := s.flight.running()
+	switch {
+	case f == nil:
+	case f.Timeout > 0 && due(s.flight.since, f.Timeout):
+		s.condemn(doomTimeout, "")
+	case f.skip && due(s.flight.since, skipTime):
+		s.stopRunning(f, now)
+	}
+}

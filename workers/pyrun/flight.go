@@ -1,0 +1,206 @@
+package pyrun
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	"faasctl/core"
+)
+
+// Bounds of one calls frame. The rest of a batch waits in the parent, where it
+// can still be cancelled without asking the child.
+const (
+	frameCalls = 256
+	frameBytes = 1 << 20
+)
+
+// flying is one call in the child's hands.
+type flying struct {
+	call
+	tag       uint32 // random: without it a function could forge its neighbour's result
+	skip      bool   // the child was asked not to start it
+	cancelled bool   // it ends as CANCELLED
+	discarded bool   // nobody wants to hear of it
+	grace     time.Duration
+}
+
+// flight is the calls of one frame. They run in order: the one at is running.
+type flight struct {
+	calls []flying
+	at    int
+	since time.Time // when the running one was started
+	rec   *recorder // what it printed; nil for nothing
+}
+
+func (f *flight) done() bool { return f.at >= len(f.calls) }
+
+// reset lets go of the calls but keeps their room.
+func (f *flight) reset() {
+	clear(f.calls)
+	*f = flight{calls: f.calls[:0]}
+}
+
+// running is the call that the child is in; nil for none.
+func (f *flight) running() *flying {
+	if f.done() {
+		return nil
+	}
+	return &f.calls[f.at]
+}
+
+func (f *flight) lines() string {
+	if f.rec == nil {
+		return ""
+	}
+	return f.rec.lines()
+}
+
+func (f *flight) output() core.Output {
+	if f.rec == nil {
+		return core.Output{}
+	}
+	return f.rec.output()
+}
+
+// launch hands the child as many calls as go into one frame.
+func (s *slot) launch() {
+	payload := number(0)
+	calls := s.flight.calls[:0]
+	for len(s.rest) > 0 && len(calls) < frameCalls && (len(calls) == 0 || len(payload)+len(s.rest[0].Args) <= frameBytes) {
+		c := s.rest[0]
+		s.rest = s.rest[1:]
+		n, send := s.ch.bodies.find(c.Function)
+		if send {
+			s.ch.sendBody(n, c.Function)
+		}
+		codec := byte(0)
+		if c.Codec == core.Dill {
+			codec = 1
+		}
+		tag := rand.Uint32()
+		payload = appendCall(payload, tag, n, codec, c.Args)
+		calls = append(calls, flying{call: c, tag: tag})
+	}
+	binary.LittleEndian.PutUint32(payload, uint32(len(calls)))
+	s.ch.send(kindCalls, payload)
+	s.flight = flight{calls: calls}
+	s.enter(time.Now())
+}
+
+// enter notes that the child has come to its next call.
+func (s *slot) enter(now time.Time) {
+	s.flight.rec, s.flight.since = nil, now
+	f := s.flight.running()
+	if f == nil {
+		return
+	}
+	if f.skip { // it may have been too late for that
+		return
+	}
+	f.sink.Started(f.Lease, now)
+}
+
+// printed keeps what the running call printed. Output that belongs to no call,
+// of threads and daemons left behind, only shows in the debug log.
+func (s *slot) printed(stderr bool, data []byte) {
+	if s.flight.done() && s.ch.ready {
+		s.log.Debug("output outside of any call", "pid", s.ch.pid, "stderr", stderr, "bytes", len(data), "text", toText(data[:min(len(data), 512)], 512))
+		return
+	}
+	if s.flight.rec == nil {
+		s.flight.rec = &recorder{}
+	}
+	s.flight.rec.write(stderr, data)
+}
+
+// missed sends a body again that the child has dropped from its cache.
+func (s *slot) missed(payload []byte) error {
+	f := s.flight.running()
+	if f == nil || len(payload) != 4 {
+		return fmt.Errorf("a question for a body outside of any call")
+	}
+	s.ch.sendBody(binary.LittleEndian.Uint32(payload), f.Function)
+	s.ch.flush()
+	return nil
+}
+
+// landed handles the result of the running call.
+func (s *slot) landed(r reply) (drained bool, err error) {
+	f := s.flight.running()
+	if f == nil || r.tag != f.tag {
+		return false, fmt.Errorf("a result for no call that runs")
+	}
+	if r.pending {
+		s.drain()
+		drained = true
+	}
+	now := time.Now()
+	if r.status == statusSkipped {
+		if !f.skip {
+			return drained, fmt.Errorf("a call that was skipped without being asked to")
+		}
+		s.end(f, core.Cancelled, failed(f.Codec, cancelledBy("cancelled before it was started")), 0, false)
+	} else {
+		state, result, err := resultOf(r, f.Codec, s.pool.config.MaxPayload)
+		if err != nil {
+			return drained, err
+		}
+		if f.cancelled {
+			state, result = core.Cancelled, failed(f.Codec, cancelledBy("cancelled while it ran"))
+		}
+		took := min(time.Duration(min(r.ns, 1<<62)), now.Sub(s.flight.since)+time.Since(now))
+		s.end(f, state, result, took, true)
+	}
+	doomed := s.doom.kind != doomNone
+	s.flight.at++
+	if !doomed {
+		s.enter(now)
+		if drained && !s.flight.done() {
+			s.ch.send(kindAck)
+			s.ch.flush()
+		}
+	} else if s.doom.kind == doomCancel {
+		// It ended in its grace. The signal may still hit whatever comes next,
+		// so nothing comes next.
+		s.ch.killGroup(syscall.SIGKILL)
+	}
+	return drained, nil
+}
+
+// end reports what became of a call.
+func (s *slot) end(f *flying, state core.State, result core.Result, took time.Duration, started bool) {
+	if f.discarded {
+		return
+	}
+	f.sink.Ended(core.Outcome{
+		Lease: f.Lease, State: state, Started: started, Elapsed: took,
+		Result: result, Output: s.flight.output(),
+	})
+}
+
+// bury ends the call that the child died in and returns those it never
+// entered. Where we killed it for a call that had ended by then, the next one
+// is not to blame: it is run again, uncharged.
+func (f *flight) bury(s *slot, wait syscall.WaitStatus) (left []call) {
+	if running := f.running(); running != nil {
+		if s.doom.kind == doomNone || s.doom.tag == running.tag {
+			took := time.Since(f.since)
+			s.end(running, s.doom.state(), failed(running.Codec, s.doom.failure(running, wait, f.lines())), took, true)
+			f.at++
+		}
+	}
+	for ; !f.done(); f.at++ {
+		c := &f.calls[f.at]
+		switch {
+		case c.cancelled:
+			f.rec = nil
+			s.end(c, core.Cancelled, failed(c.Codec, cancelledBy("cancelled before it was started")), 0, false)
+		case !c.discarded:
+			left = append(left, c.call)
+		}
+	}
+	return left
+}

@@ -1,0 +1,820 @@
+"""Runs functions for faasctl inside one warm Python process.
+
+The story: a Go parent starts this file, sends frames with function bodies and
+calls on one pipe and reads one result frame per call from another. Neither is
+stdin or stdout, which belong to the user's functions. A result is written
+before the next call is entered, so a call that kills the process can take no
+finished neighbour with it. Nothing here knows a task's id: a call carries a
+random tag, its result echoes it, and the parent does the rest.
+
+Standard library only, Python 3.8 or later; dill is used where it can be
+imported.
+"""
+import collections
+import faulthandler
+import io
+import json
+import json.decoder
+import json.encoder
+import linecache
+import os
+import pickle
+import platform
+import select
+import signal
+import struct
+import sys
+import time
+import traceback
+import types
+import zlib
+from importlib.util import decode_source
+
+PROTOCOL = 1
+CALLS_FD, RESULTS_FD, STDOUT_READ_FD, STDERR_READ_FD = 3, 4, 5, 6
+HEADER = struct.Struct("<2sBBII")  # magic, kind, flags, length, crc32
+CALL = struct.Struct("<IIB3xI")  # tag, body number, codec, length of the arguments
+RESULT = struct.Struct("<IBBHQIIII")  # tag, status, flags, 0, ns, lengths of json, pickle, repr, failure
+BODY = struct.Struct("<II")  # body number, length of the description
+NUMBER = struct.Struct("<I")
+MAGIC, COMPLETE = b"fx", 1
+SETUP, BODIES, CALLS, ACK, SKIP, HELLO, DONE, MISS = b"IBCAKHRM"
+OK, EXCEPTION, UNSERIALIZABLE, UNLOADABLE, TOO_LARGE, SKIPPED = range(6)
+JSON_CODEC, DILL_CODEC = 0, 1
+PENDING = 1  # flag of a result: the call printed something the parent has not read yet
+
+CACHED_BODIES = 64
+MAX_REPR = MAX_MESSAGE = 4 << 10
+MAX_TRACEBACK = 64 << 10
+MAX_DEPTH = 200  # of the JSON projection
+MAX_SIDE_NODES = 200_000  # values in the projection of a dill call, where JSON is only a courtesy
+PICKLE_PROTOCOL = 4  # dill's own; every client since Python 3.4 reads it
+PRIVATE = "_faasctl_"  # modules made from source bodies begin with this
+RUNNER = (lambda: 0).__code__.co_filename
+ASYNCIO = os.path.join(os.path.dirname(os.__file__), "asyncio") + os.sep  # not imported until needed: 30 ms
+
+dill = None  # imported by main, after __main__ has been replaced
+
+
+class TooLarge(Exception):
+    """The value's encoding is above the payload limit."""
+
+
+class NeedsDill(Exception):
+    """The quick pickler met something that only dill pickles right."""
+
+
+# ---------------------------------------------------------------- projection
+
+ATOMS = frozenset((type(None), bool, int, float, str))
+QUICK_INT = 1 << 64
+
+
+def _make_encoder():
+    """The C encoder of the json module, made once: json.dumps makes one per call."""
+    make, quote = json.encoder.c_make_encoder, json.encoder.c_encode_basestring
+    if make is None or quote is None:  # an interpreter without the accelerator
+        return json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+    encode = make(None, None, quote, None, ":", ",", False, False, False)
+    return lambda value: "".join(encode(value, 0))
+
+
+encode_native = _make_encoder()
+quote = json.encoder.c_encode_basestring or json.encoder.py_encode_basestring
+
+
+class Plain:
+    """Tells whether a value is exactly what the C encoder makes of it, and no larger than room."""
+
+    def __init__(self, room):
+        self.room = room
+
+    def check(self, value, depth=MAX_DEPTH):
+        kind = type(value)
+        if kind in ATOMS:
+            return self.atoms((kind,), (value,))
+        if depth == 0:
+            return False
+        if kind is dict:
+            kinds = set(map(type, value))
+            if not kinds <= {str} or not self.atoms(kinds, value):
+                return False
+            value = value.values()
+        elif kind is not list and kind is not tuple:
+            return False
+        kinds = set(map(type, value))
+        if kinds <= ATOMS:
+            return self.atoms(kinds, value)
+        if not self.atoms(kinds & ATOMS, [v for v in value if type(v) in ATOMS]):
+            return False
+        return all(type(v) in ATOMS or self.check(v, depth - 1) for v in value)
+
+    def atoms(self, kinds, values):
+        """Charges values, whose types are kinds, at the least that each costs in JSON."""
+        self.room -= len(values) + 1
+        if str in kinds:
+            self.room -= sum(map(len, values if len(kinds) == 1 else [v for v in values if type(v) is str]))
+        if int in kinds:
+            ints = values if len(kinds) == 1 else [v for v in values if type(v) is int]
+            if max(ints) >= QUICK_INT or min(ints) <= -QUICK_INT:
+                return False
+        return self.room >= 0
+
+
+class Projection:
+    """Writes any value as strict JSON: the slow, exact way. It never fails but with TooLarge."""
+
+    def __init__(self, room, nodes):
+        self.room, self.nodes, self.parts, self.open = room, nodes, [], set()
+
+    def text(self, value):
+        self.write(value, MAX_DEPTH)
+        return "".join(self.parts)
+
+    def put(self, text):
+        self.room -= len(text)
+        if self.room < 0:
+            raise TooLarge
+        self.parts.append(text)
+
+    def write(self, value, depth):
+        self.nodes -= 1
+        if self.nodes < 0:
+            raise TooLarge
+        if value is None or value is True or value is False:
+            self.put({None: "null", True: "true", False: "false"}[value])
+        elif isinstance(value, str):
+            self.string(str.__str__(value))
+        elif isinstance(value, int):
+            value = int.__int__(value)
+            if -QUICK_INT < value < QUICK_INT or value.bit_length() < 8192:
+                self.put(int.__repr__(value))
+            else:  # above the interpreter's limit on digits, or nearly: hex has none
+                self.repr(clip(hex(value), MAX_REPR) if value.bit_length() < 1 << 20 else "<int of %d bits>" % value.bit_length())
+        elif isinstance(value, float):
+            value = float.__float__(value)
+            if value - value == 0:
+                self.put(float.__repr__(value))
+            else:
+                self.put('{"$float":"%s"}' % float.__repr__(value))
+        elif isinstance(value, (list, tuple, dict, set, frozenset)):
+            self.container(value, depth)
+        elif isinstance(value, (bytes, bytearray)):
+            import base64
+            if len(value) > self.room:
+                raise TooLarge
+            self.put('{"$bytes":"%s"}' % base64.b64encode(value).decode())
+        else:
+            self.other(value)
+
+    def string(self, value):
+        if len(value) > self.room:
+            raise TooLarge
+        try:
+            value.encode()
+            self.put(quote(value))
+        except UnicodeEncodeError:  # a lone surrogate is no text
+            self.repr(repr(value))
+
+    def repr(self, text):
+        self.put('{"$repr":%s}' % quote(clip(text, MAX_REPR)))
+
+    def container(self, value, depth):
+        if id(value) in self.open or depth == 0:
+            self.repr("{...}" if isinstance(value, dict) else "[...]")
+            return
+        self.open.add(id(value))
+        depth -= 1
+        if isinstance(value, dict):
+            items = list(dict.items(value))
+            if all(isinstance(key, str) and encodes(key) for key, _ in items):
+                self.sequence("{", items, "}", lambda item: (self.string(str.__str__(item[0])), self.put(":"), self.write(item[1], depth)))
+            else:
+                self.sequence('{"$map":[', items, "]}", lambda item: self.sequence("[", item, "]", lambda part: self.write(part, depth)))
+        elif isinstance(value, (set, frozenset)):
+            self.sequence('{"$set":[', sorted_if_possible(value), "]}", lambda item: self.write(item, depth))
+        else:
+            self.sequence("[", list(value), "]", lambda item: self.write(item, depth))
+        self.open.discard(id(value))
+
+    def sequence(self, begin, items, end, write):
+        self.put(begin)
+        for index, item in enumerate(items):
+            if index:
+                self.put(",")
+            write(item)
+        self.put(end)
+
+    def other(self, value):
+        import datetime
+        if isinstance(value, (datetime.date, datetime.time)):  # a datetime is a date
+            try:
+                self.string(str(value.isoformat()))
+                return
+            except TooLarge:
+                raise
+            except Exception:
+                pass
+        self.repr(safe_repr(value))
+
+
+def encodes(text):
+    try:
+        str.encode(text)
+        return True
+    except UnicodeEncodeError:
+        return False
+
+
+def sorted_if_possible(values):
+    """Sets have no order: give the same one for the same set where their members have one."""
+    try:
+        return sorted(values)
+    except Exception:
+        return list(values)
+
+
+def project(value, room, nodes=1 << 62):
+    """Returns value as strict JSON in UTF-8; TooLarge above room bytes or nodes values."""
+    try:
+        if Plain(min(room, nodes * 64)).check(value):
+            encoded = encode_native(value).encode()
+            if len(encoded) <= room:
+                return encoded
+            raise TooLarge
+    except (ValueError, RecursionError):  # not a number, a lone surrogate, too deep
+        pass
+    try:
+        encoded = Projection(room, nodes).text(value).encode()
+        if len(encoded) <= room:
+            return encoded
+    except TooLarge:
+        raise
+    except Exception:  # a container whose own methods raise
+        return ('{"$repr":%s}' % quote(safe_repr(value))).encode()
+    raise TooLarge
+
+
+def clip(text, limit):
+    """Shortens text to limit bytes of UTF-8; lone surrogates are escaped, so that it always encodes."""
+    data = text[:limit + 1].encode("utf-8", "backslashreplace")
+    if len(data) <= limit and len(text) <= limit:
+        return text if data.isascii() else data.decode()
+    return data[:limit - 3].decode("utf-8", "ignore") + "\u2026"
+
+
+def safe_repr(value):
+    """At most 4 KiB of repr(value), whatever its class does, without building a huge one for a builtin."""
+    try:
+        kind = type(value)
+        if kind in (str, bytes, bytearray):
+            return clip(repr(value[:MAX_REPR]), MAX_REPR) if len(value) > MAX_REPR else clip(repr(value), MAX_REPR)
+        if kind in (list, tuple, dict, set, frozenset):
+            return clip(_brief(value, MAX_REPR, 8)[0], MAX_REPR)
+        if kind is int and value.bit_length() > 8192:
+            return "<int of %d bits>" % value.bit_length()
+        text = repr(value)
+        return clip(text, MAX_REPR) if len(text) > 1000 or not text.isascii() else text
+    except BaseException as error:  # also what a hostile __repr__ raises
+        return "<%s: its repr failed: %s>" % (type(value).__name__, type(error).__name__)
+
+
+def _brief(value, room, depth):
+    """repr of a builtin container that stops once it has filled room. Returns it and the room left."""
+    kind = type(value)
+    if kind not in (list, tuple, dict, set, frozenset):
+        text = safe_repr(value)
+        return text, room - len(text)
+    begin, end = {list: "[]", tuple: "()", dict: "{}", set: "{}"}.get(kind, ("frozenset({", "})"))
+    if not value:
+        return repr(value), room - 2
+    if depth == 0:
+        return begin + "..." + end, room - 5
+    parts = []
+    for item in value:
+        if room <= 0:
+            parts.append("...")
+            break
+        text, room = _brief(item, room, depth - 1)
+        if kind is dict:
+            more, room = _brief(value[item], room, depth - 1)
+            text += ": " + more
+        parts.append(text)
+        room -= 2
+    if kind is tuple and len(parts) == 1:
+        end = ",)"
+    return begin + ", ".join(parts) + end, room
+
+
+# ------------------------------------------------------------------ pickling
+
+class Bounded:
+    """A file for a pickler that stops it once the payload limit is passed."""
+
+    def __init__(self, limit):
+        self.room, self.parts = limit, []
+
+    def write(self, data):
+        self.room -= len(data)
+        if self.room < 0:
+            raise TooLarge
+        self.parts.append(bytes(data))
+        return len(data)
+
+
+def importable(thing):
+    """Whether a class or function is found where it says it lives, in a module others can import too."""
+    module, path = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "<locals>")
+    if not isinstance(module, str) or module == "__main__" or module.startswith(PRIVATE) or "<locals>" in path:
+        return False
+    found = sys.modules.get(module)
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found is thing
+
+
+class QuickPickler(pickle.Pickler):
+    """The C pickler for whatever it pickles as dill does; NeedsDill for everything else."""
+
+    def reducer_override(self, value):
+        kind = type(value)
+        if issubclass(kind, type) or kind is types.FunctionType or kind is types.BuiltinFunctionType:
+            if not importable(value):
+                raise NeedsDill
+        elif dill is not None and kind in dill.Pickler.dispatch:
+            raise NeedsDill
+        return NotImplemented
+
+
+class QuickUnpickler(pickle.Unpickler):
+    """The C unpickler with the names that dill adds to the world."""
+
+    def find_class(self, module, name):
+        if module == "__builtin__" and name == "__main__":
+            return sys.modules["__main__"].__dict__
+        if module == "__builtin__" and name == "NoneType":
+            return type(None)
+        return super().find_class("dill._dill" if module == "dill.dill" else module, name)
+
+
+def dump(value, limit):
+    """Pickles value as dill would; TooLarge above limit bytes."""
+    if type(value) in ATOMS or type(value) is bytes:
+        data = pickle.dumps(value, PICKLE_PROTOCOL)
+        if len(data) > limit:
+            raise TooLarge
+        return data
+    sink = Bounded(limit)
+    try:
+        QuickPickler(sink, PICKLE_PROTOCOL).dump(value)
+    except (TooLarge, RecursionError, MemoryError):
+        raise
+    except Exception:  # NeedsDill, and all that dill may know better
+        sink = Bounded(limit)
+        if dill is None:
+            pickle.Pickler(sink, PICKLE_PROTOCOL).dump(value)
+        else:
+            _dump_dill(value, sink)
+    return b"".join(sink.parts)
+
+
+def _dump_dill(value, sink):
+    """Pickles by value what lives in a source body: nobody else can import its private module."""
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(PRIVATE)}
+    try:
+        dill.dump(value, sink, protocol=PICKLE_PROTOCOL, recurse=True)
+    finally:
+        sys.modules.update(hidden)
+
+
+def load(data):
+    return QuickUnpickler(io.BytesIO(data)).load()
+
+
+BARE = ("builtins", "copyreg", "collections", "datetime", "decimal", "fractions", "uuid")
+
+
+class BareUnpickler(pickle.Unpickler):
+    def find_class(self, module, name):
+        if module not in BARE:
+            raise pickle.UnpicklingError(module)
+        return super().find_class(module, name)
+
+
+def exception_pickle(error, name, message):
+    """Pickles an exception so that any bare interpreter can load it: the original where that is possible."""
+    kind = type(error)
+    try:
+        if kind.__module__ == "builtins":
+            sink = Bounded(1 << 20)
+            pickle.Pickler(sink, PICKLE_PROTOCOL).dump(error)
+            data = b"".join(sink.parts)
+            again = BareUnpickler(io.BytesIO(data)).load()
+            if type(again) is kind and repr(again.args) == repr(error.args):
+                return data
+    except BaseException:  # a member that cannot be pickled, or not without its module
+        pass
+    return pickle.dumps(RuntimeError("%s: %s" % (name, message)), PICKLE_PROTOCOL)
+
+
+# ------------------------------------------------------------------ failures
+
+class Failed(Exception):
+    """A call's end without a result: status, and what the parent is told."""
+
+    def __init__(self, status, error, name, message, text="", exit_status=None):
+        self.status, self.error = status, error
+        self.told = {"type": name, "message": clip(message, MAX_MESSAGE), "traceback": text}
+        if exit_status is not None:
+            self.told["exit"] = exit_status
+
+
+def type_name(kind):
+    module = getattr(kind, "__module__", "builtins")
+    if module in ("builtins", "__main__") or str(module).startswith(PRIVATE):
+        return kind.__qualname__
+    return "%s.%s" % (module, kind.__qualname__)
+
+
+def message_of(error):
+    try:
+        return str(error)
+    except BaseException:
+        return "<its message cannot be shown>"
+
+
+def traceback_text(error):
+    """The traceback as Python prints it, from the user's first own frame on."""
+    trace, private = error.__traceback__, False
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_filename != RUNNER and not (private and code.co_filename.startswith(ASYNCIO)):
+            break
+        private, trace = True, trace.tb_next
+    try:
+        text = "".join(traceback.format_exception(type(error), error.with_traceback(trace), trace))
+    except BaseException as trouble:
+        text = "%s: %s\n(its traceback cannot be shown: %s)\n" % (type_name(type(error)), message_of(error), type(trouble).__name__)
+    for name in list(sys.modules):
+        if name.startswith(PRIVATE):
+            text = text.replace(name + ".", "")
+    if len(text) <= MAX_TRACEBACK // 4 or len(text.encode("utf-8", "backslashreplace")) <= MAX_TRACEBACK:
+        return text
+    half = MAX_TRACEBACK // 8  # of characters, which have at most 4 bytes
+    return text[:half] + "\n  [... %d characters cut ...]\n" % (len(text) - 2 * half) + text[-half:]
+
+
+def raised(error):
+    """The failure for what a function raised: also sys.exit and KeyboardInterrupt."""
+    message, exit_status = message_of(error), None
+    if isinstance(error, SystemExit):
+        code = error.code
+        message = "the function called sys.exit(%s)" % ("" if code is None else safe_repr(code))
+        exit_status = 0 if code is None else code & 0xFF if isinstance(code, int) else 1
+    return Failed(EXCEPTION, error, type_name(type(error)), message, traceback_text(error), exit_status)
+
+
+def unloadable(what, error):
+    versions = "Python %s, dill %s" % (platform.python_version(), dill.__version__ if dill else "missing")
+    message = "%s cannot be loaded: %s: %s (%s)" % (what, type_name(type(error)), message_of(error), versions)
+    return Failed(UNLOADABLE, None, type_name(type(error)), message, traceback_text(error))
+
+
+# ----------------------------------------------------------------- functions
+
+class Body:
+    """A function as it was registered, made callable by its first call."""
+
+    def __init__(self, description, data):
+        self.codec, self.entry = description["codec"], description["entry"]
+        self.file = description["file"] or "function.py"
+        self.module = PRIVATE + description["hash"][:16]
+        self.data, self.lines, self.function = data, None, None
+
+    def callable(self):
+        if self.lines is not None and linecache.cache.get(self.file, (0, 0, None))[2] is not self.lines:
+            self.prime()
+        if self.function is None:
+            try:
+                self.function = self.from_source() if self.codec == "source" else self.from_pickle()
+            except BaseException as error:
+                raise unloadable("the function", error) from None
+            self.data = None
+        return self.function
+
+    def prime(self):
+        """Tracebacks show source lines from here; another version may have used the same file name."""
+        linecache.cache[self.file] = (sum(map(len, self.lines)), None, self.lines, self.file)
+
+    def from_source(self):
+        code = compile(self.data, self.file, "exec", dont_inherit=True)
+        self.lines = io.StringIO(decode_source(self.data)).readlines()
+        self.prime()
+        module = types.ModuleType(self.module)
+        module.__file__ = self.file
+        sys.modules[self.module] = module
+        exec(code, module.__dict__)
+        function = getattr(module, self.entry, None)
+        if not callable(function):
+            raise LookupError("%s has no function named %r" % (self.file, self.entry))
+        return function
+
+    def from_pickle(self):
+        function = dill.loads(self.data) if dill else pickle.loads(self.data)
+        if not callable(function):
+            raise TypeError("the body is %s, not a function" % type_name(type(function)))
+        return function
+
+
+def arguments(codec, data):
+    try:
+        args, kwargs = decode_json(data.decode()) if codec == JSON_CODEC else load(data)
+        if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
+            raise TypeError("expected a list of arguments and a mapping of keywords")
+        return args, kwargs
+    except BaseException as error:
+        raise unloadable("the arguments", error) from None
+
+
+decode_json = json.JSONDecoder().decode
+
+
+def awaited(value):
+    """Runs what an async function returned, in an event loop of its own."""
+    import asyncio
+
+    async def wait():
+        return await value
+
+    return asyncio.run(wait())
+
+
+def execute(body, codec, data, limit):
+    """Runs one call. Returns (json, pickle, repr); raises Failed."""
+    function = body.callable()
+    args, kwargs = arguments(codec, data)
+    try:
+        value = function(*args, **kwargs)
+        if type(value) is types.CoroutineType or hasattr(type(value), "__await__"):
+            value = awaited(value)
+    except BaseException as error:
+        raise raised(error) from None
+    if codec == JSON_CODEC:
+        try:
+            return project(value, limit), b"", safe_repr(value)
+        except TooLarge:
+            raise too_large(limit) from None
+    try:
+        pickled = dump(value, limit)
+    except TooLarge:
+        raise too_large(limit) from None
+    except BaseException as error:
+        message = "the result cannot be pickled: %s: %s" % (type_name(type(error)), message_of(error))
+        raise Failed(UNSERIALIZABLE, None, type_name(type(error)), message) from None
+    text = safe_repr(value)
+    try:
+        return project(value, limit, MAX_SIDE_NODES), pickled, text
+    except TooLarge:
+        return ('{"$repr":%s}' % quote(text)).encode(), pickled, text
+
+
+def too_large(limit):
+    return Failed(TOO_LARGE, None, "ResultTooLarge", "the result is larger than %d bytes" % limit)
+
+
+# -------------------------------------------------------------------- frames
+
+class Pipes:
+    """The two pipes to the parent."""
+
+    def __init__(self, calls=CALLS_FD, results=RESULTS_FD):
+        self.calls, self.results = calls, results
+
+    def read(self, size):
+        data = os.read(self.calls, size)
+        if len(data) == size:
+            return data
+        parts, got = [data], len(data)
+        while got < size:
+            if not data:
+                os._exit(0)  # the parent is gone or has no more work
+            data = os.read(self.calls, min(size - got, 1 << 20))
+            parts.append(data)
+            got += len(data)
+        return b"".join(parts)
+
+    def frame(self):
+        magic, kind, flags, length, crc = HEADER.unpack(self.read(HEADER.size))
+        payload = self.read(length) if length else b""
+        if magic != MAGIC or not flags & COMPLETE or zlib.crc32(payload) != crc:
+            os._exit(70)  # both ends are ours: there is nothing to go on with
+        return kind, payload
+
+    def send(self, kind, payload):
+        data = HEADER.pack(MAGIC, kind, COMPLETE, len(payload), zlib.crc32(payload)) + payload
+        done = os.write(self.results, data)
+        while done < len(data):
+            data = memoryview(data)[done:]
+            done = os.write(self.results, data)
+
+
+class Child:
+    """Serves calls until the parent closes its end."""
+
+    def __init__(self, pipes, stage, limit):
+        self.pipes, self.stage, self.limit, self.pid = pipes, stage, limit, os.getpid()
+        self.bodies, self.skips = collections.OrderedDict(), set()
+
+    def serve(self):
+        while True:
+            kind, payload = self.pipes.frame()
+            if kind == CALLS:
+                self.frame(payload)
+            else:
+                self.control(kind, payload)
+
+    def control(self, kind, payload):
+        if kind == BODIES:
+            number, length = BODY.unpack_from(payload)
+            data = BODY.size + length
+            self.bodies[number] = Body(json.loads(payload[BODY.size:data]), payload[data:])
+            while len(self.bodies) > CACHED_BODIES:
+                self.bodies.popitem(last=False)
+        elif kind == SKIP:
+            self.skips.add(NUMBER.unpack(payload)[0])
+
+    def frame(self, payload):
+        """Runs the calls of one frame, one after another."""
+        (count,) = NUMBER.unpack_from(payload)
+        at = NUMBER.size
+        while count:
+            count -= 1
+            tag, number, codec, length = CALL.unpack_from(payload, at)
+            at += CALL.size + length
+            if tag in self.skips:
+                self.pipes.send(DONE, RESULT.pack(tag, SKIPPED, 0, 0, 0, 0, 0, 0, 0))
+                continue
+            result = self.call(tag, number, codec, payload[at - length:at])
+            if os.getpid() != self.pid:
+                os._exit(0)  # a fork made by the function came back here: it is not us
+            pending, control = self.stage.settle()
+            result[2] = PENDING if pending else 0
+            self.pipes.send(DONE, RESULT.pack(*result[:9]) + b"".join(result[9:]))
+            if count and (pending or control):
+                self.wait(pending)
+        self.skips.clear()
+
+    def wait(self, pending):
+        """Lets the parent read what the call printed before the next one can print, and hears skips."""
+        while pending or self.stage.asked():
+            kind, payload = self.pipes.frame()
+            pending = pending and kind != ACK
+            self.control(kind, payload)
+
+    def body(self, number):
+        while number not in self.bodies:
+            self.pipes.send(MISS, NUMBER.pack(number))
+            self.control(*self.pipes.frame())
+        self.bodies.move_to_end(number)
+        return self.bodies[number]
+
+    def call(self, tag, number, codec, data):
+        """Returns a result's fields, its four byte strings last."""
+        body = self.body(number)
+        status, failure, begin = OK, b"", time.perf_counter_ns()
+        try:
+            value, pickled, text = execute(body, codec, data, self.limit)
+            text = text.encode("utf-8", "backslashreplace")
+        except Failed as end:
+            status, value, text, pickled = end.status, b"", b"", b""
+            failure = json.dumps(end.told).encode()
+            if codec == DILL_CODEC:
+                pickled = failed_pickle(end)
+        took = time.perf_counter_ns() - begin
+        return [tag, status, 0, 0, took, len(value), len(pickled), len(text), len(failure), value, pickled, text, failure]
+
+
+def failed_pickle(end):
+    if end.error is None:
+        return pickle.dumps(RuntimeError(end.told["message"]), PICKLE_PROTOCOL)
+    return exception_pickle(end.error, end.told["type"], end.told["message"])
+
+
+# --------------------------------------------------------------------- stage
+
+class Stage:
+    """What a function finds around it, put back in order after each call."""
+
+    def __init__(self):
+        self.kept = [keep(1), keep(2)]
+        self.stdin = sys.stdin
+        self.out, self.err = stream(1), stream(2)
+        self.recursion = sys.getrecursionlimit()
+        self.interrupt = signal.getsignal(signal.SIGINT)
+        self.poll = select.poll()
+        for descriptor in (STDOUT_READ_FD, STDERR_READ_FD, CALLS_FD):
+            self.poll.register(descriptor, select.POLLIN)
+        self.set()
+
+    def set(self):
+        sys.stdin, sys.stdout, sys.stderr = self.stdin, self.out, self.err
+        sys.__stdout__, sys.__stderr__ = self.out, self.err
+
+    def settle(self):
+        """Ends a call. Returns whether it printed something still unread, and whether the parent has word for us."""
+        if sys.stdout is not self.out or sys.stderr is not self.err:
+            for replaced in (sys.stdout, sys.stderr):
+                flush(replaced)
+        if not flush(self.out):
+            self.out = stream(1)
+        if not flush(self.err):
+            self.err = stream(2)
+        self.set()
+        os.dup2(self.kept[0], 1)
+        os.dup2(self.kept[1], 2)
+        signal.alarm(0)
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGINT) is not self.interrupt:
+            signal.signal(signal.SIGINT, self.interrupt)
+        if sys.getrecursionlimit() != self.recursion:
+            sys.setrecursionlimit(self.recursion)
+        ready = self.poll.poll(0)
+        if not ready:
+            return False, False
+        ready = [descriptor for descriptor, _ in ready]
+        return ready != [CALLS_FD], CALLS_FD in ready
+
+    def asked(self):
+        return any(descriptor == CALLS_FD for descriptor, _ in self.poll.poll(0))
+
+
+def flush(target):
+    try:
+        target.flush()
+        return not target.closed
+    except BaseException:
+        return False
+
+
+def keep(descriptor):
+    """A private copy of stdout or stderr, which children of the function do not inherit."""
+    copy = os.dup(descriptor)
+    os.set_inheritable(copy, False)
+    return copy
+
+
+def stream(descriptor):
+    """A text stream that loses no line to a crash and that no character can make fail."""
+    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def unbuffer_c():
+    """Makes printf of C code write at once: what sits in its buffer would be lost or end up with another call."""
+    import ctypes
+    libc = ctypes.CDLL(None)
+    for name in ("stdout", "stderr"):
+        libc.setvbuf(ctypes.c_void_p.in_dll(libc, name), None, 2, 0)
+
+
+def leave_pipes():
+    """In a process that a function forked: the pipes are not its own."""
+    for descriptor in (CALLS_FD, RESULTS_FD):
+        try:
+            os.close(descriptor)
+        except OSError:
+            pass
+
+
+def main():
+    global dill
+    os.umask(0o077)
+    for descriptor in (CALLS_FD, RESULTS_FD, STDOUT_READ_FD, STDERR_READ_FD):
+        os.set_inheritable(descriptor, False)
+    pipes = Pipes()
+    setup = json.loads(pipes.frame()[1])
+    # A clean __main__ for the functions, and for dill, which unpickles into it.
+    sys.modules["__faasctl_runner__"] = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.argv = [""]
+    try:
+        import dill
+    except BaseException:  # a broken one must not take the JSON functions with it
+        dill = None
+    try:
+        unbuffer_c()
+    except BaseException:
+        pass
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    faulthandler.enable(2)
+    stage = Stage()
+    os.register_at_fork(after_in_child=leave_pipes)
+    pipes.send(HELLO, json.dumps({
+        "protocol": PROTOCOL, "pid": os.getpid(), "python": platform.python_version(),
+        "dill": dill.__version__ if dill else "", "executable": sys.executable, "platform": sys.platform,
+    }).encode())
+    Child(pipes, stage, setup["max_payload"]).serve()
+
+
+if __name__ == "__main__":
+    main()
