@@ -8,6 +8,8 @@ import (
 	"github.com/mattn/go-isatty"
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"faasctl/httpapi/client"
 )
 
 // environment is what a verb gets from its surroundings. Verbs read and write
@@ -94,6 +96,17 @@ const (
 // verbs is the table of all verbs.
 func (e *environment) verbs() []*urfave.Command {
 	return []*urfave.Command{
+		registerCommand(e),
+		runCommand(e),
+		fnCommand(e),
+
+		statusCommand(e),
+		resultCommand(e),
+		logsCommand(e),
+		cancelCommand(e),
+		taskCommand(e),
+
+		eventsCommand(e),
 		versionCommand(e),
 	}
 }
@@ -136,6 +149,16 @@ func prepare(command *urfave.Command, parent string) {
 	for _, sub := range command.Subcommands {
 		prepare(sub, op)
 	}
+}
+
+// client is the way to the server that --url or FAASCTL_URL names. It does not
+// connect yet.
+func (e *environment) client(c *urfave.Context) (*client.Client, error) {
+	at := c.String("url")
+	if at == "" {
+		at = defaultURL
+	}
+	return client.New(client.Config{URL: at, TokenFile: c.String("token-file")})
 }
 
 // urlFlags are the common flags of every verb that talks to a server.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
@@ -20,11 +22,14 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 // exitOf is the one place that turns an error into an exit code.
 func exitOf(err error) int {
 	var code exitCode
+	var waits *pending
 	switch {
 	case err == nil:
 		return core.ExitOK
 	case errors.As(err, &code):
 		return int(code)
+	case errors.As(err, &waits):
+		return core.ExitPending
 	case errors.Is(err, context.Canceled) && core.ClassOf(err) == core.ErrInternal:
 		return core.ExitPending // somebody pressed Ctrl-C
 	}
@@ -44,8 +49,12 @@ func (e *environment) explain(err error) int {
 // complain prints one error and what to do about it. Its text may hold what a
 // server sent, and several lines of it.
 func (e *environment) complain(err error) {
-	text := "faasctl: " + err.Error()
-	if hint := core.HintOf(err); hint != "" {
+	text, hint := "faasctl: "+err.Error(), core.HintOf(err)
+	var waits *pending
+	if errors.As(err, &waits) {
+		hint = waits.again
+	}
+	if hint != "" {
 		text += "\n  → " + hint
 	}
 	_, _ = io.WriteString(e.stderr, clean(text)+"\n")
@@ -78,6 +87,19 @@ func withOp(op string, err error) error {
 	return &core.Error{Class: core.ClassOf(err), Op: op, Err: err}
 }
 
+// pending says that a task has not ended, which is no failure.
+type pending struct {
+	task  core.Task
+	again string // what to type
+}
+
+func (p *pending) Error() string {
+	if p.task.Cancelling {
+		return fmt.Sprintf("task %s is %s, and about to be cancelled", p.task.ID, p.task.State)
+	}
+	return fmt.Sprintf("task %s is %s", p.task.ID, p.task.State)
+}
+
 // usage is an error in the command line.
 func usage(format string, args ...any) *core.Error {
 	return core.Errorf(core.ErrMalformed, "", format, args...)
@@ -102,6 +124,14 @@ func usageError(c *urfave.Context, err error, _ bool) error {
 		}
 	}
 	return core.Errorf(core.ErrMalformed, op, "%s", text).WithHint("%s", hint)
+}
+
+// interruptible is done when somebody presses Ctrl-C. A second one ends the
+// program as if nobody listened.
+func (e *environment) interruptible(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(parent, os.Interrupt)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // firstCode keeps the first code that is not zero: the outcome of a verb that

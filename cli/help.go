@@ -68,7 +68,7 @@ func helpGroup(text *strings.Builder, command *urfave.Command) {
 func helpVerb(text *strings.Builder, name string, command *urfave.Command) {
 	fmt.Fprintf(text, "%s: %s\n\n  %s\n", name, command.Usage, strings.TrimSpace(name+" "+command.ArgsUsage+" [flags]"))
 	if command.Description != "" {
-		fmt.Fprintf(text, "\n%s\n", strings.TrimSpace(command.Description))
+		fmt.Fprintf(text, "\n%s\n", strings.Trim(command.Description, "\n"))
 	}
 	rows := [][2]string{}
 	wide := 0
@@ -98,13 +98,19 @@ func describeFlag(known urfave.Flag) [2]string {
 		return [2]string{strings.Join(left, ", "), ""}
 	}
 	usage, value := documented.GetUsage(), ""
+	switch known.(type) {
+	case *urfave.DurationFlag:
+		value = " TIME"
+	case *urfave.IntFlag:
+		value = " N"
+	}
 	if _, after, found := strings.Cut(usage, "`"); found {
 		if word, _, closed := strings.Cut(after, "`"); closed {
 			value = " " + word
 		}
 	}
 	usage = strings.ReplaceAll(usage, "`", "")
-	if text := strings.Trim(documented.GetDefaultText(), `"`); documented.TakesValue() && text != "" && text != "0s" {
+	if text := strings.Trim(documented.GetDefaultText(), `"`); documented.TakesValue() && text != "" && text != "0s" && text != "0" {
 		usage += " (default " + text + ")"
 	}
 	if vars := documented.GetEnvVars(); len(vars) > 0 {

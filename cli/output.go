@@ -72,7 +72,6 @@ func cleanLine(text string) string {
 	return strings.NewReplacer("\n", " ", "\t", " ").Replace(clean(text))
 }
 
-
 // data writes text from a function or a server to stdout: as it is into a file
 // or a pipe, cleaned onto a terminal.
 func (e *environment) data(text []byte) error {

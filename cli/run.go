@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"faasctl/core"
+	"faasctl/httpapi/client"
+)
+
+func runCommand(e *environment) *urfave.Command {
+	return &urfave.Command{
+		Name: "run", Category: catFunctions, Usage: "call a function and wait for its result", ArgsUsage: "FUNCTION | FILE.py[::NAME]",
+		Description: `  faasctl run add --args '[3, 4]'               an array is positional
+  faasctl run add --args '{"a": 3, "b": 4}'     an object is keywords
+  faasctl run fn.py --args @numbers.json        registers the file's function first
+  echo '[3, 4]' | faasctl run add --args -      from stdin
+
+The result goes to stdout; the task's id and what the function printed go to stderr. A failed task's
+traceback goes to stderr, and the exit code says how it failed. Ctrl-C detaches: the task goes on.`,
+		Flags: append(append(urlFlags(), callFlags()...),
+			&urfave.BoolFlag{Name: "async", Usage: "print the task's id and do not wait"},
+			&urfave.DurationFlag{Name: "wait", Usage: "wait at most so long, then detach (exit code 10); 0 = until it ends"},
+			pythonFlag(),
+			outputFlag(valueFormats...)),
+		Action: e.run,
+	}
+}
+
+// callFlags are the flags of a call.
+func callFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "args", Usage: "arguments as `JSON`, @file or - for stdin"},
+		&urfave.StringFlag{Name: "kwargs", Usage: "keyword arguments as `JSON` object, @file or -"},
+		&urfave.DurationFlag{Name: "timeout", Usage: "how long it may run; 0 = the function's, or the server's"},
+		&urfave.IntFlag{Name: "retries", Usage: "start it again up to `N` times when it fails"},
+		&urfave.IntFlag{Name: "priority", Value: core.DefaultPriority, Usage: "0 to 9, 9 first"},
+		&urfave.DurationFlag{Name: "in", Usage: "queue it only after so long"},
+		&urfave.StringSliceFlag{Name: "label", Usage: "keep `NAME=VALUE` with the task; may be repeated"},
+	}
+}
+
+// run is the verb: register if need be, submit, wait, print.
+func (e *environment) run(c *urfave.Context) error {
+	as, err := format(c, valueFormats...)
+	if err != nil {
+		return err
+	}
+	call, err := e.readCall(c)
+	if err != nil {
+		return err
+	}
+	api, err := e.client(c)
+	if err != nil {
+		return err
+	}
+	defer api.Close()
+	ctx, stop := e.interruptible(c.Context)
+	defer stop()
+	if isFile(call.Function) {
+		registration, err := e.register(ctx, c, api, call.Function, registerOptions{})
+		if err != nil {
+			return err
+		}
+		if registration.Outcome != core.RegisteredSame {
+			e.note("%s", registrationLine(registration))
+		}
+		call.Function = string(registration.Function.ID)
+	}
+	submitted, err := api.Submit(ctx, call)
+	if err == nil {
+		err = submitted.Err
+	}
+	switch {
+	case ctx.Err() != nil:
+		e.note("faasctl: run: stopped while the call was on its way; it may have been accepted\n  → faasctl task ls")
+		return exitCode(core.ExitPending)
+	case err != nil:
+		return err
+	case c.Bool("async"):
+		return e.data([]byte(string(submitted.ID) + "\n"))
+	}
+	e.note("task %s  %s", submitted.ID, submitted.Name)
+	return e.follow(ctx, api, submitted, c.Duration("wait"), as)
+}
+
+// readCall reads the flags of a call.
+func (e *environment) readCall(c *urfave.Context) (client.Call, error) {
+	call := client.Call{Timeout: c.Duration("timeout"), Retries: c.Int("retries"), Delay: c.Duration("in")}
+	switch words := c.Args().Slice(); {
+	case len(words) == 0 || words[0] == "":
+		return call, usage("which function?").WithHint("faasctl run NAME --args '[3, 4]', or a file: faasctl run fn.py; faasctl fn ls lists what there is")
+	case len(words) > 1:
+		return call, usage("one function at a time, but got %q as well", clip(words[1], 64)).
+			WithHint("arguments go into --args: faasctl run %s --args '[%s]'", words[0], clip(strings.Join(words[1:], ", "), 64))
+	default:
+		call.Function = words[0]
+	}
+	if c.IsSet("priority") {
+		priority := c.Int("priority")
+		call.Priority = &priority
+	}
+	for _, label := range c.StringSlice("label") {
+		name, value, ok := strings.Cut(label, "=")
+		if !ok || name == "" {
+			return call, usage("--label %q is not NAME=VALUE", clip(label, 64))
+		}
+		if call.Labels == nil {
+			call.Labels = map[string]string{}
+		}
+		call.Labels[name] = value
+	}
+	var err error
+	call.Args, call.Kwargs, err = e.callArgs(c.String("args"), c.String("kwargs"))
+	return call, err
+}
+
+// follow waits for the end of a task and shows it.
+func (e *environment) follow(ctx context.Context, api *client.Client, submitted core.Submitted, patience time.Duration, as string) error {
+	task, result, err := e.await(ctx, api, submitted.ID, patience)
+	switch {
+	case ctx.Err() != nil:
+		e.note("\nfaasctl: detached; task %s goes on\n  → faasctl result %s --wait 1m comes back to it; faasctl cancel %s ends it", submitted.ID, submitted.ID, submitted.ID)
+		return exitCode(core.ExitPending)
+	case err != nil:
+		e.note("task %s was accepted; faasctl result %s asks for it later", submitted.ID, submitted.ID)
+		return err
+	case result == nil:
+		return &pending{task, "faasctl result " + string(submitted.ID) + " --wait 1m comes back to it"}
+	}
+	if output, err := api.Output(ctx, submitted.ID); err != nil {
+		e.warn("what the function printed cannot be shown: %s", err)
+	} else if err := e.output(output, e.aside); err != nil {
+		return err
+	}
+	if task.State != core.Completed {
+		return e.outcome("run", task, result.Failure, signatureHint(ctx, api, task, result.Failure))
+	}
+	return e.value(as, result)
+}
+
+// await waits for a result, through restarts of the server. A patience of 0
+// has no end.
+func (e *environment) await(ctx context.Context, api *client.Client, id core.TaskID, patience time.Duration) (core.Task, *core.Result, error) {
+	const (
+		oneWait = 30 * time.Second
+		giveUp  = 30 * time.Second // of a server that is out of reach
+	)
+	deadline := time.Now().Add(patience)
+	var lost time.Time // when the server went out of reach
+	for pause := 100 * time.Millisecond; ; {
+		wait := oneWait
+		if patience > 0 {
+			wait = max(min(oneWait, time.Until(deadline)), 0)
+		}
+		task, result, err := api.Result(ctx, id, wait)
+		late := patience > 0 && !time.Now().Before(deadline)
+		switch {
+		case err == nil && (result != nil || late):
+			return task, result, nil
+		case err == nil:
+			lost, pause = time.Time{}, 100*time.Millisecond
+			continue
+		case ctx.Err() != nil || core.ClassOf(err) != core.ErrUnavailable || late:
+			return task, nil, err
+		case lost.IsZero():
+			lost = time.Now()
+			e.warn("%s; trying again for %s", err, span(giveUp))
+		case time.Since(lost) > giveUp:
+			return task, nil, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return task, nil, context.Cause(ctx)
+		}
+		pause = min(2*pause, 2*time.Second)
+	}
+}
+
+// signatureHint tells how the function wants to be called, when that is what
+// went wrong.
+func signatureHint(ctx context.Context, api *client.Client, task core.Task, failure *core.Failure) string {
+	if failure == nil || failure.Type != "TypeError" || !aboutArguments(failure.Message) {
+		return ""
+	}
+	f, err := api.Function(ctx, string(task.Function))
+	if err != nil || f.Signature == "" {
+		return ""
+	}
+	name := f.Entry
+	if name == "" {
+		name = f.Name
+	}
+	return "its signature is " + cleanLine(name+f.Signature)
+}
+
+// aboutArguments recognises what Python says of a call that does not fit.
+func aboutArguments(message string) bool {
+	for _, part := range []string{"() missing ", "() takes ", "() got an unexpected keyword", "() got multiple values", "() got some positional-only", "positional argument"} {
+		if strings.Contains(message, part) {
+			return true
+		}
+	}
+	return false
+}
