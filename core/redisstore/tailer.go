@@ -47,7 +47,16 @@ func (t *tailer) watch() *growth {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.waiters++
-	if !t.running && !t.closed {
+	return t.next()
+}
+
+// next is what to wait for now, with somebody reading; when nothing will come
+// any more, it is one that was told already.
+func (t *tailer) next() *growth {
+	if t.closed {
+		return t.tell(redis.ErrClosed)
+	}
+	if !t.running {
 		t.running = true
 		t.ended.Go(t.run)
 	}
@@ -58,10 +67,7 @@ func (t *tailer) watch() *growth {
 func (t *tailer) again() *growth {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
-		t.tell(redis.ErrClosed)
-	}
-	return t.current
+	return t.next()
 }
 
 func (t *tailer) leave() {
