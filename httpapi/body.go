@@ -147,4 +147,3 @@ func explainJSON(err error) error {
 func missing(field string) error {
 	return core.Errorf(core.ErrInvalid, "", "the field %q is missing", field)
 }
-

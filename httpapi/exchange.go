@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"strings"
 
 	"faasctl/core"
@@ -47,8 +46,6 @@ func (rec *recorder) Write(data []byte) (int, error) {
 
 // Unwrap lets http.ResponseController find the connection.
 func (rec *recorder) Unwrap() http.ResponseWriter { return rec.ResponseWriter }
-
-func stack() []byte { return debug.Stack() }
 
 // guard refuses requests that a web page may have made somebody's browser
 // send: to a name that is not ours, or from another origin.

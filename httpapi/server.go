@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -200,7 +201,7 @@ func (s *Server) finish(rec *recorder, r *http.Request, begin time.Time) {
 			}
 			panic(http.ErrAbortHandler)
 		}
-		s.refusal(r.Context(), fmt.Errorf("panic: %v\n%s", v, stack())).write(rec)
+		s.refusal(r.Context(), fmt.Errorf("panic: %v\n%s", v, debug.Stack())).write(rec)
 	}
 	if s.cfg.Logger.Enabled(r.Context(), slog.LevelDebug) {
 		s.cfg.Logger.DebugContext(r.Context(), "request", slog.String("method", r.Method), slog.String("path", r.URL.Path),

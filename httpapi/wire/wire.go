@@ -120,7 +120,8 @@ type Workers struct {
 
 // Status answers the health routes.
 type Status struct {
-	Status string `json:"status" example:"ok"`
+	Status   string   `json:"status" example:"ok"`
+	Warnings []string `json:"warnings,omitempty" doc:"what whoever runs the server should know"`
 }
 
 // Version names the server.

@@ -1,0 +1,122 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"time"
+
+	"faasctl/core"
+	"faasctl/httpapi/wire"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+type functionRef struct {
+	Ref string `path:"ref" doc:"name, name@version, an id or a unique prefix of one"`
+}
+
+func functionRoutes(a *api) {
+	tags := []string{"functions"}
+	declareBody(a, huma.Operation{
+		OperationID: "functions-register", Method: http.MethodPost, Path: "/v1/functions", Tags: tags,
+		Summary: "Register a function", Description: "Registering an equal one again gives the same id.",
+	}, true, a.s.register)
+	declare(a, huma.Operation{
+		OperationID: "functions-list", Method: http.MethodGet, Path: "/v1/functions", Tags: tags,
+		Summary: "List every version of every function",
+	}, a.s.functions)
+	refErrors := []int{http.StatusNotFound, http.StatusUnprocessableEntity}
+	declare(a, huma.Operation{
+		OperationID: "functions-get", Method: http.MethodGet, Path: "/v1/functions/{ref}", Tags: tags,
+		Summary: "Show a function", Errors: refErrors,
+	}, a.s.function)
+	declare(a, huma.Operation{
+		OperationID: "functions-body", Method: http.MethodGet, Path: "/v1/functions/{ref}/body", Tags: tags,
+		Summary: "Show a function with its body", Errors: refErrors,
+	}, a.s.functionBody)
+	declare(a, huma.Operation{
+		OperationID: "functions-remove", Method: http.MethodDelete, Path: "/v1/functions/{ref}", Tags: tags,
+		Summary: "Take a version, or with a bare name all versions, out of service", Description: "Tasks that were accepted still run.", Errors: refErrors,
+	}, a.s.removeFunction)
+}
+
+func (s *Server) register(ctx context.Context, _ *none, body *wire.Register) (*answer[wire.Registration], error) {
+	switch {
+	case body.Name == "":
+		return nil, missing("name")
+	case body.Body == "":
+		return nil, missing("body")
+	}
+	request := core.RegisterRequest{
+		Name: body.Name, Codec: body.Codec, Body: []byte(body.Body), Entry: body.Entry, File: body.File, Signature: body.Signature,
+		Doc: body.Doc, Python: body.Python, Timeout: time.Duration(body.Timeout), Labels: body.Labels,
+	}
+	switch request.Codec {
+	case "", core.Source:
+		request.Codec = core.Source
+		if request.Entry == "" {
+			request.Entry = body.Name
+		}
+	case core.Dill:
+		var err error
+		if request.Body, err = decodeDill64("body", body.Body); err != nil {
+			return nil, err
+		}
+	}
+	done, err := s.service.Register(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return reply(wire.Registration{Function: wireFunction(done.Function), Outcome: done.Outcome}), nil
+}
+
+func (s *Server) functions(ctx context.Context, _ *none) (*answer[wire.Functions], error) {
+	all, err := s.service.Functions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return reply(wireFunctions(all)), nil
+}
+
+func (s *Server) function(ctx context.Context, p *functionRef) (*answer[wire.Function], error) {
+	f, err := s.service.Function(ctx, p.Ref)
+	if err != nil {
+		return nil, err
+	}
+	return reply(wireFunction(f)), nil
+}
+
+func (s *Server) functionBody(ctx context.Context, p *functionRef) (*answer[wire.Function], error) {
+	f, err := s.service.FunctionBody(ctx, p.Ref)
+	if err != nil {
+		return nil, err
+	}
+	out := wireFunction(f)
+	body := string(f.Body)
+	if f.Codec == core.Dill {
+		body = base64.StdEncoding.EncodeToString(f.Body)
+	}
+	out.Body = &body
+	return reply(out), nil
+}
+
+func (s *Server) removeFunction(ctx context.Context, p *functionRef) (*answer[wire.Functions], error) {
+	removed, err := s.service.RemoveFunction(ctx, p.Ref)
+	if err != nil {
+		return nil, err
+	}
+	return reply(wireFunctions(removed)), nil
+}
+
+func wireFunction(f core.Function) wire.Function {
+	return wire.Function{Function: f, Timeout: wire.Duration(f.Timeout)}
+}
+
+func wireFunctions(all []core.Function) wire.Functions {
+	out := make([]wire.Function, len(all))
+	for i, f := range all {
+		out[i] = wireFunction(f)
+	}
+	return wire.Functions{Functions: out}
+}

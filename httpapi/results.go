@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"faasctl/core"
+	"faasctl/httpapi/wire"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+type taskResult struct {
+	ID     string `path:"id" doc:"a task's id"`
+	Wait   string `query:"wait" doc:"how long to wait for the task's end: 30s or a number of seconds; 60s at most" example:"30s"`
+	Format string `query:"format" enum:"json,dill" doc:"json leaves the pickle out, dill puts one in; default: one for a dill call"`
+}
+
+type taskLogs struct {
+	ID     string `path:"id" doc:"a task's id"`
+	Format string `query:"format" enum:"json,text" doc:"text gives standard output and then standard error, as plain text; default: json"`
+}
+
+func resultRoutes(a *api) {
+	op := huma.Operation{
+		OperationID: "tasks-result", Method: http.MethodGet, Path: "/v1/tasks/{id}/result", Tags: []string{"tasks"}, RejectUnknownQueryParameters: true,
+		Summary: "What a task ended with", Description: "202 with the task alone while it has not ended.",
+		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone},
+	}
+	declare(a, op, a.s.result)
+	a.operation(op).Responses["202"] = &huma.Response{Description: "Not ended yet", Content: map[string]*huma.MediaType{
+		jsonType: {Schema: schemaOf[wire.Result](a, "")},
+	}}
+	logs := huma.Operation{
+		OperationID: "tasks-logs", Method: http.MethodGet, Path: "/v1/tasks/{id}/logs", Tags: []string{"tasks"}, RejectUnknownQueryParameters: true,
+		Summary: "What a task printed", Errors: append([]int{http.StatusBadRequest, http.StatusNotFound}, commonErrors...),
+		Responses: map[string]*huma.Response{"200": {Description: "Head and tail of each stream, in base64; or plain text", Content: map[string]*huma.MediaType{
+			jsonType:     {Schema: schemaOf[core.Output](a, "")},
+			"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}},
+		}}},
+	}
+	huma.Register(a.huma, logs, a.s.logs)
+}
+
+func (s *Server) result(ctx context.Context, p *taskResult) (*answer[wire.Result], error) {
+	if p.Wait != "" {
+		if _, err := s.await(ctx, p.ID, p.Wait); err != nil {
+			return nil, err
+		}
+	}
+	id, err := core.ParseTaskID(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	task, result, err := s.service.Result(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if result == nil {
+		return &answer[wire.Result]{Status: http.StatusAccepted, Body: wire.Result{Task: task}}, nil
+	}
+	out := wire.Result{Task: task, Value: result.JSON, Repr: result.Repr, Failure: result.Failure}
+	if task.State != core.Completed {
+		out.Failure = failureOf(&task, result)
+	}
+	switch p.Format {
+	case "":
+		out.Pickle = result.Pickle
+	case "dill":
+		if out.Pickle, err = resultPickle(&task, result); err != nil {
+			return nil, err
+		}
+	}
+	return reply(out), nil
+}
+
+func (s *Server) logs(ctx context.Context, p *taskLogs) (*streamed, error) {
+	id, err := core.ParseTaskID(p.ID)
+	if err != nil {
+		return nil, s.refusal(ctx, err)
+	}
+	_, output, err := s.service.Output(ctx, id)
+	if err != nil {
+		return nil, s.refusal(ctx, err)
+	}
+	return &streamed{func(huma.Context) { writeLogs(exchangeOf(ctx).w, output, p.Format == "text") }}, nil
+}
+
+// writeLogs writes a task's output; a client that left needs no answer.
+func writeLogs(w http.ResponseWriter, output core.Output, plain bool) {
+	if !plain {
+		w.Header().Set("Content-Type", jsonType)
+		writeJSON(w, output)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	for _, stream := range []core.Stream{output.Stdout, output.Stderr} {
+		_, _ = w.Write(stream.Head)
+		if stream.Cut > 0 {
+			_, _ = w.Write(cutMark(stream.Cut))
+		}
+		_, _ = w.Write(stream.Tail)
+	}
+}

@@ -1,0 +1,247 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"faasctl/core"
+	"faasctl/httpapi/wire"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+type taskRef struct {
+	ID string `path:"id" doc:"a task's id"`
+}
+
+type taskWait struct {
+	ID   string `path:"id" doc:"a task's id"`
+	Wait string `query:"wait" doc:"how long to wait for the task's end: 30s or a number of seconds; 60s at most" example:"30s"`
+}
+
+type taskQuery struct {
+	State    string `query:"state" doc:"only tasks in this state" enum:"QUEUED,DELAYED,RUNNING,COMPLETED,FAILED,CANCELLED"`
+	Function string `query:"function" doc:"only tasks of this function: any reference"`
+	Before   string `query:"before" doc:"only tasks submitted before this one: the next of the page before"`
+	Limit    int    `query:"limit" doc:"at most so many; default 100" minimum:"1" maximum:"1000"`
+}
+
+func taskRoutes(a *api) {
+	tags := []string{"tasks"}
+	declareBody(a, huma.Operation{
+		OperationID: "tasks-submit", Method: http.MethodPost, Path: "/v1/tasks", Tags: tags, DefaultStatus: http.StatusAccepted,
+		Summary: "Call a function with JSON arguments", Errors: []int{http.StatusNotFound, http.StatusTooManyRequests},
+	}, true, a.s.submit)
+	declare(a, huma.Operation{
+		OperationID: "tasks-list", Method: http.MethodGet, Path: "/v1/tasks", Tags: tags, RejectUnknownQueryParameters: true,
+		Summary: "List tasks, newest first", Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity},
+	}, a.s.list)
+	idErrors := []int{http.StatusBadRequest, http.StatusNotFound}
+	declare(a, huma.Operation{
+		OperationID: "tasks-get", Method: http.MethodGet, Path: "/v1/tasks/{id}", Tags: tags, Errors: idErrors, RejectUnknownQueryParameters: true,
+		Summary: "Show a task, or wait for its end",
+	}, a.s.task)
+	declare(a, huma.Operation{
+		OperationID: "tasks-spec", Method: http.MethodGet, Path: "/v1/tasks/{id}/spec", Tags: tags, Errors: idErrors,
+		Summary: "Show what was asked for, with its arguments",
+	}, a.s.spec)
+	declare(a, huma.Operation{
+		OperationID: "tasks-cancel", Method: http.MethodPost, Path: "/v1/tasks/{id}/cancel", Tags: tags, Errors: idErrors,
+		Summary: "Ask for the end of a task",
+	}, a.s.cancelOne)
+	declareBody(a, huma.Operation{
+		OperationID: "tasks-cancel-many", Method: http.MethodPost, Path: "/v1/tasks:cancel", Tags: tags,
+		Summary: "Ask for the end of many tasks",
+	}, true, a.s.cancelMany)
+}
+
+// callRequest turns a call on the wire into what the Service takes.
+func callRequest(call *wire.Call) (core.SubmitRequest, error) {
+	if call.Function == "" {
+		return core.SubmitRequest{}, missing("function")
+	}
+	args, err := jsonPart("args", call.Args, '[')
+	if err != nil {
+		return core.SubmitRequest{}, err
+	}
+	kwargs, err := jsonPart("kwargs", call.Kwargs, '{')
+	if err != nil {
+		return core.SubmitRequest{}, err
+	}
+	pair := make([]byte, 0, len(args)+len(kwargs)+3)
+	pair = append(append(append(append(append(pair, '['), args...), ','), kwargs...), ']')
+	return core.SubmitRequest{
+		Function: call.Function, Codec: core.JSON, Args: pair, Timeout: time.Duration(call.Timeout), Retries: call.Retries,
+		Queue: call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: time.Duration(call.Delay),
+	}, nil
+}
+
+// jsonPart checks that a part of the arguments is an array or an object; an
+// absent one is empty.
+func jsonPart(name string, data json.RawMessage, open byte) ([]byte, error) {
+	data = bytes.TrimSpace(data)
+	switch {
+	case len(data) == 0 || string(data) == "null":
+		return []byte{open, open + 2}, nil // "[]" and "{}": two apart in ASCII
+	case data[0] == open:
+		return data, nil
+	}
+	kind := map[byte]string{'[': "array", '{': "object"}[open]
+	return nil, core.Errorf(core.ErrInvalid, "", "%s must be a JSON %s", name, kind).
+		WithHint("positional arguments are an array such as [3, 4], keywords an object such as {\"a\": 3}")
+}
+
+func (s *Server) submit(ctx context.Context, _ *none, body *wire.Call) (*answer[wire.Submitted], error) {
+	request, err := callRequest(body)
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.service.Submit(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return reply(wire.Submitted{ID: done.ID, FunctionID: done.Function, Function: done.Name}), nil
+}
+
+func (s *Server) list(ctx context.Context, p *taskQuery) (*answer[core.TaskPage], error) {
+	filter := core.TaskFilter{State: core.State(p.State), Limit: p.Limit}
+	if p.Before != "" {
+		id, err := core.ParseTaskID(p.Before)
+		if err != nil {
+			return nil, err
+		}
+		filter.Before = id
+	}
+	if p.Function != "" {
+		// A whole id stands for itself: a removed function still has tasks.
+		id, err := core.ParseFunctionID(p.Function)
+		if err != nil {
+			f, err := s.service.Function(ctx, p.Function)
+			if err != nil {
+				return nil, err
+			}
+			id = f.ID
+		}
+		filter.Function = id
+	}
+	page, err := s.service.List(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	page.Tasks = listed(page.Tasks)
+	return reply(page), nil
+}
+
+// patience reads a wait; what is longer than maxWait is cut to it.
+func patience(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	var wait wire.Duration
+	if err := wait.UnmarshalText([]byte(text)); err != nil {
+		return 0, core.Errorf(core.ErrInvalid, "", "wait: %s", err.Error())
+	}
+	if wait < 0 {
+		return 0, core.Errorf(core.ErrInvalid, "", "wait: must not be negative")
+	}
+	return min(time.Duration(wait), maxWait), nil
+}
+
+// await returns the task's record when it has ended or the wait is over. When
+// the server drains, that is at once.
+func (s *Server) await(ctx context.Context, text, span string) (core.Task, error) {
+	id, err := core.ParseTaskID(text)
+	if err != nil {
+		return core.Task{}, err
+	}
+	wait, err := patience(span)
+	if err != nil {
+		return core.Task{}, err
+	}
+	if wait == 0 {
+		return s.service.Task(ctx, id)
+	}
+	patient, cancel := s.patient(ctx)
+	defer cancel()
+	task, err := s.service.Wait(patient, id, wait)
+	if err != nil && errors.Is(context.Cause(patient), errDraining) && ctx.Err() == nil {
+		return s.service.Task(ctx, id)
+	}
+	return task, err
+}
+
+func (s *Server) task(ctx context.Context, p *taskWait) (*answer[core.Task], error) {
+	task, err := s.await(ctx, p.ID, p.Wait)
+	if err != nil {
+		return nil, err
+	}
+	return reply(task), nil
+}
+
+func (s *Server) spec(ctx context.Context, p *taskRef) (*answer[wire.Spec], error) {
+	id, err := core.ParseTaskID(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := s.service.Spec(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := wire.Spec{Spec: spec, Timeout: wire.Duration(spec.Timeout)}
+	if spec.Codec == core.Dill {
+		out.Pickle = spec.Args
+		return reply(out), nil
+	}
+	var pair []json.RawMessage
+	if err := json.Unmarshal(spec.Args, &pair); err != nil || len(pair) != 2 {
+		return nil, core.Errorf(core.ErrInternal, "", "the stored arguments of task %s are damaged", id)
+	}
+	out.Args, out.Kwargs = pair[0], pair[1]
+	return reply(out), nil
+}
+
+func (s *Server) cancelOne(ctx context.Context, p *taskRef) (*answer[wire.Cancelled], error) {
+	id, err := core.ParseTaskID(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	verdicts, err := s.service.Cancel(ctx, []core.TaskID{id})
+	if err != nil {
+		return nil, err
+	}
+	if verdicts[0] == core.CancelUnknown {
+		if _, err := s.service.Task(ctx, id); err != nil { // says so in the Service's words
+			return nil, err
+		}
+	}
+	return reply(wire.Cancelled{ID: id, Verdict: verdicts[0]}), nil
+}
+
+func (s *Server) cancelMany(ctx context.Context, _ *none, body *wire.IDs) (*answer[wire.CancelledBatch], error) {
+	if len(body.IDs) > core.MaxBatch {
+		return nil, core.Errorf(core.ErrInvalid, "", "%d ids are more than the %d that one request may name", len(body.IDs), core.MaxBatch)
+	}
+	ids := make([]core.TaskID, len(body.IDs))
+	for i, text := range body.IDs {
+		var err error
+		if ids[i], err = core.ParseTaskID(text); err != nil {
+			return nil, err
+		}
+	}
+	out := wire.CancelledBatch{Tasks: make([]wire.Cancelled, len(ids))}
+	if len(ids) == 0 {
+		return reply(out), nil
+	}
+	verdicts, err := s.service.Cancel(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		out.Tasks[i] = wire.Cancelled{ID: id, Verdict: verdicts[i]}
+	}
+	return reply(out), nil
+}
