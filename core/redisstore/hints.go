@@ -21,15 +21,15 @@ const (
 	maxRedial   = 2 * time.Second
 )
 
-// Listen implements core.HintStore. It returns when ctx is done, and never
-// because of the server.
+// Listen implements core.HintStore. It returns nil when ctx is done, and an
+// error only when the store was closed.
 func (s *Store) Listen(ctx context.Context, hear func(core.Hint)) error {
 	wait := minRedial
 	for {
 		began := time.Now()
 		err := s.listen(ctx, hear)
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return nil
 		}
 		if errors.Is(err, redis.ErrClosed) && s.tail.isClosed() {
 			return core.Errorf(core.ErrUnavailable, "listen", "the store was closed")
@@ -42,7 +42,7 @@ func (s *Store) Listen(ctx context.Context, hear func(core.Hint)) error {
 		select {
 		case <-time.After(wait/2 + rand.N(wait)):
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil
 		}
 		wait = min(2*wait, maxRedial)
 	}

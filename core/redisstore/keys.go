@@ -32,7 +32,7 @@ func (k keys) fixed() []string {
 		k.base + "done:",     // 9 family, COMPLETED or FAILED: list of ended tasks, for gc
 		k.base + "queues",    // 10 zset of the queues that hold tasks, by virtual time
 		k.base + "ready:",    // 11 family, hashed queue: zset of its classes that hold tasks, by virtual time
-		k.base + "virtual:",  // 12 family, hashed queue: hash of its clock and of empty classes' virtual times
+		k.base + "virtual:",  // 12 family, hashed queue: virtual time of the task served last
 		k.base + "q:",        // 13 family, hashed queue and class: list of task ids
 		k.base + "claim:",    // 14 family, claim id: the tasks it took, for a repetition
 		k.events(),           // 15 stream of events
@@ -88,7 +88,7 @@ func (k keys) probe() string { return k.base + "probe" }
 // short returns text when it is small enough for a field of a record and can
 // be part of a key, and its hash otherwise.
 func short(text string) string {
-	if len(text) <= 64 && plain(text) {
+	if text == "" || len(text) <= 64 && plain(text) {
 		return text
 	}
 	sum := sha256.Sum256([]byte(text))

@@ -1,6 +1,6 @@
 -- claim.lua hands out queued tasks: queues share by turns, and the classes of a
 -- queue by stride scheduling (a task of priority p costs 4^-p of virtual time,
--- the class that has had least goes first). A claim that is repeated under the
+-- the class whose next task is done first goes first). A claim that is repeated under the
 -- same id answers with the same tasks.
 --
 -- KEYS     the table of keys.go
@@ -87,8 +87,7 @@ local WIDTH = 64
 local function load(h)
   local classes, top = {}, call('ZRANGE', K.ready .. h, 0, WIDTH, 'WITHSCORES')
   for i = 1, #top, 2 do
-    local priority = 9 - tonumber(string.sub(top[i], 1, 1))
-    classes[#classes + 1] = {tonumber(top[i + 1]), top[i], step = 4 ^ -priority, line = K.line .. h .. ':' .. top[i]}
+    classes[#classes + 1] = {tonumber(top[i + 1]), top[i], step = cost(top[i]), line = K.line .. h .. ':' .. top[i]}
   end
   return classes, classes[WIDTH + 1] and table.remove(classes)
 end
@@ -116,14 +115,10 @@ local function serve(queue, want)
       table.remove(classes, place)
       served[best] = nil
       call('ZREM', K.ready .. h, best[2])
-      call('HSET', K.virtual .. h, best[2], string.format('%.17g', best[1]))
     end
   end
   for c in pairs(served) do call('ZADD', K.ready .. h, string.format('%.17g', c[1]), c[2]) end
-  if time then
-    local old = tonumber(call('HGET', K.virtual .. h, 'now')) or 0
-    call('HSET', K.virtual .. h, 'now', string.format('%.17g', math.max(old, time)))
-  end
+  if time then call('SET', K.virtual .. h, string.format('%.17g', time)) end
   return got, #classes == 0 and not limit
 end
 

@@ -126,12 +126,16 @@ local function line_up(queue, priority, fn, id)
   into(classes, class_of(priority, fn), id)
 end
 
+local function cost(class) return 4 ^ (tonumber(string.sub(class, 1, 1)) - 9) end
+
 -- awaken makes a class whose line is no longer empty take part in its queue.
+-- Its virtual time is when its first task would be done if it was served from
+-- now on. What it had before its line was empty can only be earlier, and need
+-- not be remembered.
 local function awaken(queue, class)
   local h = hash(queue)
-  local times = call('HMGET', K.virtual .. h, 'now', class)
-  call('ZADD', K.ready .. h, math.max(tonumber(times[1]) or 0, tonumber(times[2]) or 0), class)
-  if times[2] then call('HDEL', K.virtual .. h, class) end
+  local time = tonumber(call('GET', K.virtual .. h)) or 0
+  call('ZADD', K.ready .. h, string.format('%.17g', time + cost(class)), class)
   if not call('ZSCORE', K.queues, queue) then
     local first = call('ZRANGE', K.queues, 0, 0, 'WITHSCORES')
     call('ZADD', K.queues, first[2] or 0, queue)

@@ -1,6 +1,6 @@
 -- reap.lua gives back the tasks whose lease has lapsed, as if their holder had
 -- vanished. After an outage of the server, holders get the time of one lease to
--- renew: when its run id differs or nobody has reaped for long, a floor is set
+-- renew: when its run id differs or nobody has reaped for long (or ever), a floor is set
 -- before which nothing is reaped.
 --
 -- KEYS     the table of keys.go
@@ -15,7 +15,7 @@ local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or 'un
 
 local last = call('HMGET', K.reap, 'run', 'at', 'floor')
 local floor = tonumber(last[3]) or 0
-if last[1] and (last[1] ~= run or now - tonumber(last[2]) > tonumber(ARGV[8])) then
+if not last[1] or last[1] ~= run or now - tonumber(last[2]) > tonumber(ARGV[8]) then
   floor = now + tonumber(ARGV[6])
 end
 call('HSET', K.reap, 'run', run, 'at', now, 'floor', floor)
