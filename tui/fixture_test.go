@@ -14,7 +14,10 @@ import (
 	"faasctl/core"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// teatest itself leaves one goroutine behind, which waits for a signal.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/charmbracelet/x/exp/teatest.NewTestModel.func2"))
+}
 
 // noon is the time of every fixture. The store's clock is 90 s ahead of it.
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)

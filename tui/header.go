@@ -62,7 +62,7 @@ func (p *headerPane) link(pic *picture) (glyph, word string, as role) {
 		return t.failed, "stale " + span(old), bad
 	}
 	if p.still {
-		return t.full, "at " + pic.now.Format(time.TimeOnly), good
+		return t.full, pic.now.Format(time.TimeOnly), good
 	}
 	return t.full, "live " + span(pic.now.Sub(pic.connected)), good
 }

@@ -129,7 +129,12 @@ func (p *numbersPane) flow(name string, s *series, total int64, noun string, as 
 	}
 	cells := p.room(w)
 	// Both graphs share one scale, so that they can be compared.
-	top := max(pic.in.peak(cells), pic.out.peak(cells)) // NaN only when both have nothing to draw
+	top := 0.0
+	for _, other := range []*series{&pic.in, &pic.out} {
+		if peak := other.peak(cells); peak > top {
+			top = peak
+		}
+	}
 	l := line{
 		{fit(" "+name, flowLabel, false, ""), dim},
 		{padded(perSecond(s.mean(average)), flowRate, true), strong},

@@ -77,7 +77,7 @@ func (s *series) graph(w int, top float64, t *theme) string {
 		case v <= 0 || top <= 0:
 			b.WriteString(t.spark[0])
 		default: // something is never shown as nothing
-			b.WriteString(t.spark[min(steps-1, 1+int(v/top*float64(steps-2)+0.5))])
+			b.WriteString(t.spark[min(steps-1, 1+int(min(v/top, 1)*float64(steps-2)+0.5))])
 		}
 	}
 	return b.String()

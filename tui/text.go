@@ -124,7 +124,7 @@ func millis(ms float64) string {
 	case ms < 59950:
 		return fmt.Sprintf("%.1fs", ms/1000)
 	}
-	return span(time.Duration(math.Min(ms, 1e14) * float64(time.Millisecond)))
+	return span(time.Duration(math.Min(ms, 1e12) * float64(time.Millisecond)))
 }
 
 // span writes an age in at most six cells: whole seconds, then coarser. An age

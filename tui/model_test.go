@@ -1,0 +1,217 @@
+package tui
+
+import (
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/x/exp/teatest"
+	"github.com/muesli/termenv"
+
+	"faasctl/core"
+)
+
+// nasty is text that a function, a worker or a server might send.
+var nasty = []string{
+	"", "resize@3", "\x1b[2J\x1b]0;owned\a", "a\nb\r\nc\td", "\u202egnp.exe", "漢字かな交じり文の関数名",
+	"👩‍👩‍👧‍👦👍🏽", "e\u0301e\u0301", "\xff\xfe\x80", strings.Repeat("x", 500), strings.Repeat("語", 300), "\u200b\u200d\ufeff",
+	"\u0085\u009b31mred", "%s%d%!", "\x00\x7f",
+}
+
+// randomNews makes news that no server would send.
+func randomNews(r *rand.Rand, at time.Time) News {
+	text := func() string { return nasty[r.Intn(len(nasty))] }
+	stamp := func() time.Time { return at.Add(time.Duration(r.Intn(20000)-10000) * time.Millisecond) }
+	number := func() int64 { return []int64{0, 1, 7, 999, 1000, 123456, 1 << 40, -5, -1 << 63, 1<<63 - 1}[r.Intn(10)] }
+	id := func() core.TaskID { return core.TaskID(fmt.Sprintf("019cec2f-4a00-7000-8000-%012d", r.Intn(300))) }
+	switch r.Intn(8) {
+	case 0:
+		s := core.Stats{Queued: number(), Running: number(), Delayed: number(), OldestWait: number(), Slots: r.Intn(9) - 2, Busy: r.Intn(9) - 2}
+		s.Totals = core.Totals{Submitted: number(), Completed: number(), Failed: number(), Cancelled: number(), Lost: number()}
+		s.Store = core.StoreInfo{Kind: text(), Version: text(), Durability: text(), Memory: number()}
+		for range r.Intn(6) {
+			s.Workers = append(s.Workers, core.Worker{
+				ID: core.WorkerID(text()), Host: text(), Mode: core.Mode(text()), State: core.WorkerState(text()),
+				Slots: int(number() % 1000), Busy: int(number() % 1000), Held: int(number()), Done: number(), Joined: stamp(), Seen: stamp(),
+			})
+		}
+		for range r.Intn(3) {
+			s.Dispatchers = append(s.Dispatchers, core.DispatcherInfo{Modes: []core.Mode{core.Mode(text())}, Seen: stamp()})
+		}
+		return NewsStats{At: at, Stats: s}
+	case 1:
+		var tasks []core.Task
+		for range r.Intn(keepTasks + 50) {
+			tasks = append(tasks, core.Task{ID: id(), Name: text(), State: core.States[r.Intn(len(core.States))], Worker: core.WorkerID(text()),
+				Failure: core.FailureKind(text()), Attempt: r.Intn(3), Submitted: stamp(), Started: stamp(), Finished: stamp()})
+		}
+		return NewsTasks{tasks}
+	case 2:
+		return NewsDown{fmt.Errorf("broken: %s", text())}
+	case 3:
+		return NewsStream{[]error{nil, fmt.Errorf("broken: %s", text())}[r.Intn(2)]}
+	case 4:
+		return NewsDropped{r.Intn(10000)}
+	}
+	kinds := []core.EventKind{core.TaskSubmitted, core.TaskClaimed, core.TaskStarted, core.TaskCompleted, core.TaskFailed, core.TaskRetried,
+		core.TaskReleased, core.TaskCancelled, core.TaskLost, core.WorkerJoined, "task.new_kind"}
+	return NewsEvent{core.Event{At: stamp(), Kind: kinds[r.Intn(len(kinds))], Task: id(), Name: text(), Worker: core.WorkerID(text()),
+		Detail: text(), Attempt: r.Intn(4), RunMS: float64(number()), WaitMS: float64(number())}}
+}
+
+// TestAnyNewsAnySize folds news of every kind in one batch, and one by one,
+// with the same picture and always of the right size.
+func TestAnyNewsAnySize(t *testing.T) {
+	for seed := range int64(50) {
+		r := rand.New(rand.NewSource(seed))
+		ascii, at := r.Intn(2) == 0, noon
+		whole := newTestModel(termenv.ANSI, ascii)
+		apart := newTestModel(termenv.ANSI, ascii)
+		for range 8 {
+			at = at.Add(time.Duration(r.Intn(3000)) * time.Millisecond)
+			var all []News
+			for range r.Intn(60) {
+				all = append(all, randomNews(r, at))
+			}
+			whole.Update(Batch{At: at, News: all})
+			for _, news := range all {
+				apart.Update(Batch{At: at, News: []News{news}})
+			}
+			apart.Update(Batch{At: at})
+			if r.Intn(4) == 0 {
+				press(whole, "?")
+				press(apart, "?")
+			}
+			w, h := r.Intn(150), r.Intn(60)
+			frame := sized(whole, w, h)
+			if w == 0 || h == 0 {
+				if frame != "" {
+					t.Errorf("a frame without a screen: %q", frame)
+				}
+				continue
+			}
+			checkFrame(t, frame, w, h)
+			if other := sized(apart, w, h); other != frame {
+				t.Fatalf("seed %d: one by one gives another frame:\n%s\n\n%s", seed, frame, other)
+			}
+			if n := whole.picture.tasks.len(); n > keepTasks {
+				t.Fatalf("%d tasks are kept", n)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// press sends a key as Bubble Tea names it.
+func press(m *Model, key string) tea.Cmd {
+	msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}
+	for _, special := range []tea.KeyType{tea.KeyEsc, tea.KeyCtrlC, tea.KeyCtrlZ, tea.KeyEnter} {
+		if (tea.KeyMsg{Type: special}).String() == key {
+			msg = tea.KeyMsg{Type: special}
+		}
+	}
+	_, cmd := m.Update(msg)
+	return cmd
+}
+
+// TestKeys is the table of states and keys.
+func TestKeys(t *testing.T) {
+	for _, c := range []struct {
+		from screen
+		key  string
+		to   screen
+		msg  tea.Msg // what the command says; nil without one
+	}{
+		{overview, "q", overview, tea.QuitMsg{}},
+		{overview, "ctrl+c", overview, tea.QuitMsg{}},
+		{overview, "?", helping, nil},
+		{overview, "esc", overview, nil},
+		{overview, "x", overview, nil},
+		{overview, "enter", overview, nil},
+		{overview, "ctrl+z", overview, tea.SuspendMsg{}},
+		{helping, "?", overview, nil},
+		{helping, "esc", overview, nil},
+		{helping, "q", helping, tea.QuitMsg{}},
+		{helping, "ctrl+c", helping, tea.QuitMsg{}},
+		{helping, "x", helping, nil},
+		{helping, "ctrl+z", helping, tea.SuspendMsg{}},
+	} {
+		m := newTestModel(termenv.Ascii, false)
+		m.screen = c.from
+		var msg tea.Msg
+		if cmd := press(m, c.key); cmd != nil {
+			msg = cmd()
+		}
+		if m.screen != c.to || msg != c.msg {
+			t.Errorf("%d + %q → %d, %T; want %d, %T", c.from, c.key, m.screen, msg, c.to, c.msg)
+		}
+	}
+}
+
+// TestBindings holds every binding to having help, and its keys to itself.
+func TestBindings(t *testing.T) {
+	taken := map[string]bool{}
+	help := newTestModel(termenv.Ascii, false)
+	help.screen = helping
+	page := sized(help, 80, 24)
+	for _, b := range bindings {
+		if b.help == "" || b.label == "" || b.action == nil || b.where == 0 || len(b.keys) == 0 {
+			t.Errorf("%q is incomplete", b.label)
+		}
+		if !strings.Contains(page, b.help) {
+			t.Errorf("%q is not on the help page", b.help)
+		}
+		for _, key := range b.keys {
+			for _, where := range []screen{overview, helping} {
+				if at := fmt.Sprint(where, key); b.where&where != 0 {
+					if taken[at] {
+						t.Errorf("%q does two things on screen %d", key, where)
+					}
+					taken[at] = true
+				}
+			}
+		}
+	}
+}
+
+// TestNothingMoves shows that a beat without news changes nothing but ages.
+func TestNothingMoves(t *testing.T) {
+	m := newTestModel(termenv.ANSI, false)
+	m.Update(Batch{At: noon, News: []News{NewsStats{noon, core.Stats{}}}})
+	m.Update(Batch{At: noon.Add(time.Minute), News: []News{NewsDown{unreachable}}})
+	before := strings.Split(sized(m, 80, 24), "\n")
+	m.Update(Batch{At: noon.Add(time.Minute + time.Second)})
+	after := strings.Split(sized(m, 80, 24), "\n")
+	for i := 1; i < len(before); i++ {
+		if before[i] != after[i] {
+			t.Errorf("line %d moved: %q → %q", i, before[i], after[i])
+		}
+	}
+	if before[0] == after[0] {
+		t.Error("the header does not count how stale the picture is")
+	}
+}
+
+// TestProgram runs the model as Bubble Tea does and looks at how it ends.
+func TestProgram(t *testing.T) {
+	tm := teatest.NewTestModel(t, newTestModel(termenv.Ascii, false), teatest.WithInitialTermSize(80, 24))
+	for _, b := range lively() {
+		tm.Send(b)
+	}
+	tm.Send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("?")})
+	tm.Send(tea.KeyMsg{Type: tea.KeyEsc})
+	tm.Send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")})
+	final := tm.FinalModel(t, teatest.WithFinalTimeout(20*time.Second)).(*Model)
+	if !final.quitting || final.screen != overview {
+		t.Errorf("quitting %v on screen %d", final.quitting, final.screen)
+	}
+	checkFrame(t, final.View(), 80, 24)
+	if !strings.Contains(final.View(), "12,616 submitted") {
+		t.Errorf("the last snapshot is not shown:\n%s", final.View())
+	}
+}

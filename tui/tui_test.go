@@ -1,0 +1,119 @@
+package tui
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/exp/golden"
+
+	"faasctl/core"
+)
+
+// stillFeed answers with the fixtures.
+type stillFeed struct{ err error }
+
+func (f stillFeed) Snapshot(context.Context) (core.Stats, error) {
+	return fixtureStats(5000, 4900, noon), f.err
+}
+
+func (f stillFeed) Tasks(context.Context, core.TaskFilter) (core.TaskPage, error) {
+	return core.TaskPage{Tasks: fixtureTasks()}, f.err
+}
+
+func (f stillFeed) Events(ctx context.Context, _ string, _ func(core.Event) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+type panicFeed struct{ stillFeed }
+
+func (panicFeed) Snapshot(context.Context) (core.Stats, error) { panic("no such number") }
+
+func TestOnce(t *testing.T) {
+	var out bytes.Buffer
+	err := Once(context.Background(), Config{Feed: stillFeed{}, URL: "http://127.0.0.1:8000", Output: &out, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "\x1b") {
+		t.Error("an escape sequence in a plain frame")
+	}
+	checkFrame(t, strings.TrimSuffix(out.String(), "\n"), 80, strings.Count(out.String(), "\n"))
+	golden.RequireEqual(t, out.Bytes())
+}
+
+func TestOnceUnreachable(t *testing.T) {
+	var out bytes.Buffer
+	err := Once(context.Background(), Config{Feed: stillFeed{unreachable}, Output: &out})
+	if !errors.Is(err, core.ErrUnavailable) || out.Len() > 0 {
+		t.Errorf("%v, %q", err, out.String())
+	}
+}
+
+// lockedBuffer is an output that may be written while it is read.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+const leaveScreen = "\x1b[?1049l"
+
+// TestRunEnds quits by key and by context; either way the terminal is given
+// back and goleak finds nothing.
+func TestRunEnds(t *testing.T) {
+	for name, end := range map[string]func(keys io.Writer, cancel func()){
+		"key":     func(keys io.Writer, _ func()) { _, _ = keys.Write([]byte("q")) },
+		"context": func(_ io.Writer, cancel func()) { cancel() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			keys, typed := io.Pipe()
+			var out lockedBuffer
+			ended := make(chan error, 1)
+			go func() { ended <- Run(ctx, Config{Feed: stillFeed{}, Input: keys, Output: &out}) }()
+			end(typed, cancel)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if got := out.String(); !strings.Contains(got, leaveScreen) && strings.Contains(got, "\x1b[?1049h") {
+				t.Errorf("the terminal was not given back: %q", got)
+			}
+			_ = typed.Close()
+			_ = keys.Close()
+		})
+	}
+}
+
+// TestRunPanics restores the terminal when our own code breaks.
+func TestRunPanics(t *testing.T) {
+	keys, typed := io.Pipe()
+	defer typed.Close()
+	defer keys.Close()
+	var out lockedBuffer
+	err := Run(context.Background(), Config{Feed: panicFeed{}, Input: keys, Output: &out})
+	if !errors.Is(err, core.ErrInternal) || !strings.Contains(err.Error(), "no such number") {
+		t.Errorf("%v", err)
+	}
+	if !strings.Contains(out.String(), leaveScreen) {
+		t.Error("the terminal was not given back")
+	}
+}
