@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"time"
 
 	"faasctl/core"
 	"faasctl/workers/agent"
@@ -27,6 +28,8 @@ type Config struct {
 	Principal string
 	// Version of faasctl, as the roster shows it. Default: "".
 	Version string
+	// Beat is how often the worker says that it lives. Default: 1 s.
+	Beat time.Duration
 	// NoPrefetch holds no more tasks than there are slots. Default: false.
 	NoPrefetch bool
 	// Logger takes what nobody is told otherwise. Default: slog.Default().
@@ -68,7 +71,7 @@ func New(cfg Config) (*Transport, error) {
 	}
 	return &Transport{
 		pool: pool, worker: worker.ID,
-		agent: agent.New(agent.Config{Worker: worker, Runner: pool, NoPrefetch: cfg.NoPrefetch, Logger: cfg.Logger}),
+		agent: agent.New(agent.Config{Worker: worker, Runner: pool, Beat: cfg.Beat, NoPrefetch: cfg.NoPrefetch, Logger: cfg.Logger}),
 	}, nil
 }
 
