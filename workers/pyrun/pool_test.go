@@ -53,7 +53,7 @@ func needPython(t testing.TB) string {
 
 // recording is a Sink that keeps what it hears.
 type recording struct {
-	mu      sync.Mutex
+	lock    sync.Mutex
 	order   []core.TaskID
 	started map[core.TaskID]int
 	ended   map[core.TaskID][]core.Outcome
@@ -65,8 +65,8 @@ func newRecording() *recording {
 }
 
 func (r *recording) tell(f func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock.Lock()
+	defer r.lock.Unlock()
 	f()
 	close(r.news)
 	r.news = make(chan struct{})
@@ -85,9 +85,9 @@ func (r *recording) until(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	limit := time.After(20 * time.Second)
 	for {
-		r.mu.Lock()
+		r.lock.Lock()
 		ok, news := cond(), r.news
-		r.mu.Unlock()
+		r.lock.Unlock()
 		if ok {
 			return
 		}
@@ -102,8 +102,8 @@ func (r *recording) until(t testing.TB, what string, cond func() bool) {
 func (r *recording) outcome(t testing.TB, task core.TaskID) core.Outcome {
 	t.Helper()
 	r.until(t, "the end of a call", func() bool { return len(r.ended[task]) > 0 })
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock.Lock()
+	defer r.lock.Unlock()
 	return r.ended[task][0]
 }
 

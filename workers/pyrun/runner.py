@@ -79,7 +79,10 @@ def _make_encoder():
     return lambda value: "".join(encode(value, 0))
 
 
+# Bound now: what a function does to the json module is its own affair.
 encode_native = _make_encoder()
+encode_ascii = json.JSONEncoder().encode
+decode_json = json.JSONDecoder().decode
 quote = json.encoder.c_encode_basestring or json.encoder.py_encode_basestring
 
 
@@ -536,7 +539,6 @@ def arguments(codec, data):
         raise unloadable("the arguments", error) from None
 
 
-decode_json = json.JSONDecoder().decode
 
 
 def awaited(value):
@@ -637,7 +639,7 @@ class Child:
         if kind == BODIES:
             number, length = BODY.unpack_from(payload)
             data = BODY.size + length
-            self.bodies[number] = Body(json.loads(payload[BODY.size:data]), payload[data:])
+            self.bodies[number] = Body(decode_json(payload[BODY.size:data].decode()), payload[data:])
             while len(self.bodies) > CACHED_BODIES:
                 self.bodies.popitem(last=False)
         elif kind == SKIP:
@@ -687,7 +689,7 @@ class Child:
             text = text.encode("utf-8", "backslashreplace")
         except Failed as end:
             status, value, text, pickled = end.status, b"", b"", b""
-            failure = json.dumps(end.told).encode()
+            failure = encode_ascii(end.told).encode()
             if codec == DILL_CODEC:
                 pickled = failed_pickle(end)
         took = time.perf_counter_ns() - begin

@@ -1,0 +1,56 @@
+"""Pickles one function of a file by value: python freeze_dill.py FILE ENTRY 3>answer.
+
+The file is imported, so its top level runs, but not as __main__: what stands
+under `if __name__ == "__main__"` does not. Writes JSON to descriptor 3.
+"""
+import inspect
+import json
+import os
+import platform
+import sys
+import traceback
+import types
+
+PRIVATE = "_faasctl_frozen"
+
+
+def freeze(path, entry):
+    import dill
+    with open(path, "rb") as file:
+        source = file.read()
+    sys.path.insert(0, os.path.dirname(path))
+    sys.argv = [path]
+    module = types.ModuleType(PRIVATE)
+    module.__file__ = path
+    sys.modules[PRIVATE] = module
+    exec(compile(source, os.path.basename(path), "exec", dont_inherit=True), module.__dict__)
+    function = getattr(module, entry, None)
+    if not callable(function):
+        raise LookupError("%s has no function named %r" % (os.path.basename(path), entry))
+    del sys.modules[PRIVATE]  # what cannot be imported is pickled by value
+    try:
+        text = str(inspect.signature(function))
+    except (TypeError, ValueError):
+        text = ""
+    return {"pickle": dill.dumps(function, recurse=True, protocol=4).hex(), "signature": text.replace(PRIVATE + ".", "")}
+
+
+def main():
+    try:
+        answer = freeze(os.path.abspath(sys.argv[1]), sys.argv[2])
+    except BaseException as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, "<string>"):
+            trace = trace.tb_next
+        text = "".join(traceback.format_exception(type(error), error.with_traceback(trace), trace))
+        answer = {"type": type(error).__name__, "message": str(error), "traceback": text.replace(PRIVATE + ".", "")}
+    answer["python"] = ".".join(platform.python_version_tuple()[:2])
+    data = json.dumps(answer).encode()
+    while data:
+        data = data[os.write(3, data):]
+    os._exit(0)  # threads that the file started are not waited for
+
+
+if __name__ == "__main__":
+    __file__ = "<string>"
+    main()

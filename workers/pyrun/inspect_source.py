@@ -1,0 +1,75 @@
+"""Reads a Python file without running it: python inspect_source.py NAME < file.
+
+Prints one JSON object: {"functions": [...]} or {"error": {...}}.
+"""
+import ast
+import io
+import json
+import sys
+import tokenize
+
+
+def signature(tokens, node):
+    """The parameters and the return annotation as they stand in the source, on one line."""
+    depth, text, last, begun = 0, "", None, False
+    start = next(i for i, t in enumerate(tokens) if t.start[0] >= node.lineno and t.string == "def" and t.start >= (node.lineno, node.col_offset))
+    for token in tokens[start + 2:]:
+        if token.type in (tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT):
+            continue
+        if token.string == ":" and depth == 0:
+            break
+        if token.string == "(" and depth == 0:
+            begun = True
+        if token.string in ("(", "[", "{"):
+            depth += 1
+        elif token.string in (")", "]", "}"):
+            depth -= 1
+        if not begun:  # type parameters
+            continue
+        if last is not None and token.start != last.end:
+            if last.string not in ("(", "[", "{") and token.string not in (")", "]", "}"):
+                text += " "
+        if token.string in (")", "]", "}") and last is not None and last.string == "," and last.end[0] != token.start[0]:
+            text = text.rstrip(" ,")
+        text += token.string
+        last = token
+    return text
+
+
+def paragraph(doc):
+    return " ".join((doc or "").strip().split("\n\n")[0].split())
+
+
+def functions(source, tree):
+    tokens = list(tokenize.tokenize(io.BytesIO(source).readline))
+    found = {}
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
+            found.pop(node.name, None)  # the last definition of a name is the one that counts
+            found[node.name] = {
+                "name": node.name, "signature": signature(tokens, node), "doc": paragraph(ast.get_docstring(node)),
+                "async": isinstance(node, ast.AsyncFunctionDef), "line": node.lineno,
+            }
+    return list(found.values())
+
+
+def refusal(error, source):
+    line, lines = (error.text or "").rstrip("\n"), source.decode("utf-8", "replace").splitlines()
+    if not line and 0 < (error.lineno or 0) <= len(lines):  # the compiler has no text, only the parser
+        line = lines[error.lineno - 1]
+    return {"line": error.lineno or 1, "column": error.offset or 1, "text": line, "message": error.msg}
+
+
+def inspect(source, name):
+    try:
+        tree = ast.parse(source, name)
+        compile(source, name, "exec", dont_inherit=True)  # finds what the parser alone lets pass
+        return {"functions": functions(source, tree)}
+    except SyntaxError as error:
+        return {"error": refusal(error, source)}
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:  # null bytes, nesting without end
+        return {"error": {"line": 1, "column": 1, "text": "", "message": str(error) or type(error).__name__}}
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(json.dumps(inspect(sys.stdin.buffer.read(), sys.argv[1])).encode())
