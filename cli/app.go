@@ -106,6 +106,11 @@ func (e *environment) verbs() []*urfave.Command {
 		cancelCommand(e),
 		taskCommand(e),
 
+		upCommand(e),
+		serveCommand(e),
+		dispatcherCommand(e),
+
+		topCommand(e),
 		eventsCommand(e),
 		versionCommand(e),
 	}

@@ -134,6 +134,14 @@ func (e *environment) interruptible(parent context.Context) (context.Context, co
 	return ctx, stop
 }
 
+// afterCtrlC begins a new line where the terminal has shown ^C.
+func (e *environment) afterCtrlC() string {
+	if e.stderrTTY && e.stdinTTY {
+		return "\n"
+	}
+	return ""
+}
+
 // firstCode keeps the first code that is not zero: the outcome of a verb that
 // took several ids.
 func firstCode(codes []int) error {

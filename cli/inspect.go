@@ -2,10 +2,97 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"faasctl/core"
+	"faasctl/workers/pyrun"
 )
 
+// describeSource asks Python what is in a file and chooses its function.
 func (e *environment) describeSource(ctx context.Context, python, path, entry string, source []byte, opt registerOptions) (core.RegisterRequest, error) {
-	return core.RegisterRequest{}, core.Errorf(core.ErrInternal, "", "not yet")
+	request := core.RegisterRequest{Codec: core.Source, Body: source, File: filepath.Base(path), Timeout: opt.timeout}
+	interpreter, _, err := pyrun.Find(ctx, python)
+	if err != nil {
+		return request, err
+	}
+	found, err := pyrun.Inspect(ctx, interpreter.Path, source, path)
+	if err != nil {
+		return request, explainSyntax(err)
+	}
+	def, err := choose(path, entry, found)
+	if err != nil {
+		return request, err
+	}
+	request.Name, request.Entry, request.Signature, request.Doc = def.Name, def.Name, def.Signature, def.Doc
+	if opt.name != "" {
+		request.Name = opt.name
+	}
+	if err := core.CheckName(request.Name); err != nil || !opt.dill {
+		return request, err
+	}
+	frozen, err := pyrun.FreezeDill(ctx, interpreter.Path, path, def.Name)
+	if err != nil {
+		return request, err
+	}
+	request.Codec, request.Body, request.Python = core.Dill, frozen.Pickle, frozen.Python
+	request.Entry = "" // a pickle is the function itself
+	if request.Signature == "" {
+		request.Signature = frozen.Signature
+	}
+	return request, nil
+}
+
+// explainSyntax shows where a file stops being Python.
+func explainSyntax(err error) error {
+	var syntax *pyrun.SyntaxError
+	if !errors.As(err, &syntax) {
+		return err
+	}
+	text := syntax.Error()
+	if excerpt := syntax.Excerpt(); excerpt != "" {
+		text += "\n    " + strings.ReplaceAll(excerpt, "\n", "\n    ")
+	}
+	return core.Errorf(core.ErrInvalid, "", "%s", text)
+}
+
+// choose picks the function that was asked for, or the only one.
+func choose(path, entry string, found []pyrun.Def) (pyrun.Def, error) {
+	at := slices.IndexFunc(found, func(d pyrun.Def) bool { return d.Name == entry })
+	switch {
+	case at >= 0:
+		return found[at], nil
+	case len(found) == 0:
+		return pyrun.Def{}, usage("%s defines no public function at its top level", path).
+			WithHint("write one: def add(a, b): return a + b")
+	case entry == "" && len(found) == 1:
+		return found[0], nil
+	case entry == "":
+		return pyrun.Def{}, usage("%s defines %d functions:\n%s", path, len(found), candidateLines(found)).
+			WithHint("say which: %s::%s", path, found[0].Name)
+	}
+	names := make([]string, len(found))
+	for i, d := range found {
+		names[i] = d.Name
+	}
+	err := usage("%s has no public function %q; it defines:\n%s", path, clip(entry, 64), candidateLines(found))
+	if near := nearest(entry, names); near != "" {
+		return pyrun.Def{}, err.WithHint("did you mean %s::%s?", path, near)
+	}
+	return pyrun.Def{}, err
+}
+
+// candidateLines lists functions with their signatures.
+func candidateLines(found []pyrun.Def) string {
+	var lines []string
+	for _, d := range found {
+		kind := "def "
+		if d.Async {
+			kind = "async def "
+		}
+		lines = append(lines, "    "+kind+cleanLine(d.Name+d.Signature))
+	}
+	return strings.Join(lines, "\n")
 }

@@ -180,7 +180,7 @@ func (e *environment) printTable(t *table) error {
 	}
 	var text strings.Builder
 	for _, row := range append([][]cell{head}, t.rows...) {
-		text.WriteString(t.line(row, widths, room, e.colour()))
+		text.WriteString(strings.TrimRight(t.line(row, widths, room, e.colour()), " "))
 		text.WriteByte('\n')
 	}
 	_, err := io.WriteString(e.stdout, text.String())
@@ -225,8 +225,8 @@ func ago(at, now time.Time) string {
 // span is a duration with two or three digits that matter.
 func span(d time.Duration) string {
 	switch {
-	case d < time.Millisecond:
-		return fmt.Sprintf("%dµs", d.Microseconds())
+	case d < time.Millisecond: // the store's times are no finer
+		return "<1ms"
 	case d < time.Second:
 		return fmt.Sprintf("%dms", d.Milliseconds())
 	case d < 10*time.Second:

@@ -110,7 +110,7 @@ func TestTableOnATerminal(t *testing.T) {
 
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		300 * time.Microsecond: "300µs", 12 * time.Millisecond: "12ms", 1500 * time.Millisecond: "1.5s",
+		300 * time.Microsecond: "<1ms", 12 * time.Millisecond: "12ms", 1500 * time.Millisecond: "1.5s",
 		42 * time.Second: "42s", 62 * time.Second: "1m02s", 3*time.Hour + 4*time.Minute: "3h04m", 50 * time.Hour: "2d",
 	} {
 		if got := span(d); got != want {

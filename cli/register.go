@@ -59,7 +59,7 @@ func registerCommand(e *environment) *urfave.Command {
 }
 
 func pythonFlag() urfave.Flag {
-	return &urfave.StringFlag{Name: "python", Usage: "`PATH` of the Python interpreter", EnvVars: []string{"FAASCTL_PYTHON"}}
+	return &urfave.StringFlag{Name: "python", Usage: "`PATH` of the Python interpreter; default: one that has dill [$FAASCTL_PYTHON]"}
 }
 
 // registrationLine says what a registration did.

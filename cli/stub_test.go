@@ -150,7 +150,7 @@ func TestRunShowsTheTracebackAndTheSignature(t *testing.T) {
 	s.says("GET /v1/functions/"+string(task.Function), 200, wire.Function{Function: core.Function{Name: "add", Entry: "add", Signature: "(a, b)"}})
 	f, code := s.to(t, "", "run", "add", "--args", "[3]")
 	want := "task " + string(task.ID) + "  add@1\nTraceback (most recent call last):\n  …\nTypeError: x\n" +
-		"faasctl: run: task " + string(task.ID) + " failed: TypeError: add() missing 1 required positional argument: 'b'\n" +
+		"faasctl: run: task " + string(task.ID) + " failed (exception)\n" +
 		"  → its signature is add(a, b)\n"
 	if code != 1 || f.err.String() != want {
 		t.Errorf("exit code %d\n%s", code, f.err.String())

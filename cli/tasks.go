@@ -53,12 +53,16 @@ func (e *environment) outcome(op string, task core.Task, failure *core.Failure, 
 		kind = core.KindCancelled
 	}
 	var text strings.Builder
+	why := ": " + failureLine(kind, failure)
 	if failure != nil && failure.Traceback != "" {
 		text.WriteString(strings.TrimRight(failure.Traceback, "\n") + "\n")
+		if kind == core.KindException {
+			why = " (exception)" // the traceback ends with the rest
+		}
 	} else if failure != nil && failure.Last != "" && (kind == core.KindCrash || kind == core.KindMemory) {
 		text.WriteString("the last it printed:\n" + strings.TrimRight(failure.Last, "\n") + "\n")
 	}
-	fmt.Fprintf(&text, "faasctl: %s: task %s failed: %s", op, task.ID, failureLine(kind, failure))
+	fmt.Fprintf(&text, "faasctl: %s: task %s failed%s", op, task.ID, why)
 	if hint != "" {
 		text.WriteString("\n  → " + hint)
 	}

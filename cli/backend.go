@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"faasctl/core"
+	"faasctl/core/memstore"
+	"faasctl/core/redisstore"
+)
+
+// backend is a store, what runs it, and what to say of it.
+type backend struct {
+	store     core.Store
+	says      string   // for people
+	principal string   // id of the data directory's lock; "" without one
+	warnings  []string // what may be lost
+	child     *redisstore.Child
+	lock      *redisstore.DirLock
+	opened    *redisstore.Store
+}
+
+// close gives everything back but the Redis child, which ends with its Run.
+func (b *backend) close() {
+	if b.opened != nil {
+		_ = b.opened.Close()
+	}
+	if b.lock != nil {
+		_ = b.lock.Close()
+	}
+}
+
+// openOwn opens the store of an up: in memory, at a URL, or in a Redis child.
+func (cfg serverConfig) openOwn(ctx context.Context) (*backend, error) {
+	if cfg.memory {
+		return &backend{store: memstore.New(memstore.Config{}), says: "memory: nothing is kept when this ends",
+			warnings: []string{"the store is memory: nothing is kept when the server ends"}}, nil
+	}
+	lock, err := redisstore.LockDir(cfg.data)
+	if err != nil {
+		return nil, err
+	}
+	b := &backend{lock: lock, principal: lock.ID}
+	url := cfg.redis
+	if url == "" {
+		if b.child, err = redisstore.StartChild(ctx, redisstore.ChildConfig{Dir: cfg.data, Durability: redisstore.Durability(cfg.durability), Logger: cfg.log}); err != nil {
+			b.close()
+			return nil, err
+		}
+		url = b.child.URL()
+	}
+	if err := b.open(ctx, cfg, url); err != nil {
+		b.close()
+		if b.child != nil {
+			ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
+			cancel()
+			_ = b.child.Run(ended)
+		}
+		return nil, err
+	}
+	return b, nil
+}
+
+// attach opens the store that somebody else runs: at a URL, or the Redis child
+// of an up on the same data directory.
+func (cfg serverConfig) attach(ctx context.Context) (*backend, error) {
+	url := cfg.redis
+	if url == "" {
+		running, ok := redisstore.RunningURL(cfg.data)
+		if !ok {
+			return nil, usage("no Redis to share: none was named, and none runs in %s", cfg.data).
+				WithHint("name one: --redis redis://127.0.0.1:6379/0; or run faasctl up there, which starts its own (--data names the directory)")
+		}
+		url = running
+	}
+	b := &backend{}
+	if err := b.open(ctx, cfg, url); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// open connects to a Redis and checks that it keeps what was asked for.
+func (b *backend) open(ctx context.Context, cfg serverConfig, url string) error {
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: url, Logger: cfg.log})
+	if err != nil {
+		return err
+	}
+	b.opened, b.store, b.warnings = store, store, store.Warnings()
+	stats, err := store.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	found := stats.Store
+	if cfg.durability != "" && durabilityRank(found.Durability) < durabilityRank(cfg.durability) {
+		return core.Errorf(core.ErrConflict, "", "this Redis promises %s, less than --durability %s", found.Durability, cfg.durability).
+			WithHint("set appendonly yes and appendfsync %s there, or ask for less", cfg.durability)
+	}
+	kind := "Redis"
+	if b.child != nil {
+		kind = "embedded Redis"
+	}
+	b.says = fmt.Sprintf("%s %s, %s", kind, found.Version, keeps(found.Durability))
+	return nil
+}
+
+// keeps says what a durability is worth.
+func keeps(durability string) string {
+	switch durability {
+	case "always":
+		return "each write on disk at once (always)"
+	case "everysec":
+		return "on disk every second (everysec)"
+	}
+	return "kept in its memory only"
+}
+
+// The file in the data directory that names the dispatcher of the latest up.
+// The store's roster forgets a dead one after a minute; an up may come later.
+const dispatcherFile = "dispatcher"
+
+// buryDead releases what dispatchers of earlier incarnations of this data
+// directory held: the lock proves that they are dead.
+func (b *backend) buryDead(ctx context.Context, log func(string, ...any)) error {
+	if b.lock == nil {
+		return nil
+	}
+	var dead []core.DispatcherID
+	if text, err := os.ReadFile(filepath.Join(b.lock.Dir, dispatcherFile)); err == nil {
+		for _, id := range strings.Fields(string(text)) {
+			dead = append(dead, core.DispatcherID(id))
+		}
+	}
+	roster, err := b.store.Roster(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range roster.Dispatchers {
+		if d.Principal == b.principal && !slices.Contains(dead, d.ID) {
+			dead = append(dead, d.ID)
+		}
+	}
+	if len(dead) == 0 {
+		return nil
+	}
+	released, err := b.store.Orphan(ctx, dead)
+	if err == nil && released > 0 {
+		log("an earlier run was cut off; what it held is queued again: %s", count(released, "task"))
+	}
+	return err
+}
+
+// remember names the dispatcher that this incarnation runs.
+func (b *backend) remember(id core.DispatcherID) error {
+	if b.lock == nil {
+		return nil
+	}
+	path := filepath.Join(b.lock.Dir, dispatcherFile)
+	if err := os.WriteFile(path, []byte(string(id)+"\n"), 0o600); err != nil {
+		return &core.Error{Class: core.ErrUnavailable, Op: "use the data directory", Err: err}
+	}
+	return nil
+}
+
+// count is a number and what it counts.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

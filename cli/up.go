@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"faasctl/core"
+	"faasctl/httpapi"
+	"faasctl/workers/local"
+	"faasctl/workers/pyrun"
+)
+
+func upCommand(e *environment) *urfave.Command {
+	return &urfave.Command{
+		Name: "up", Category: catServe, Usage: "start everything here: API, dispatcher, workers and a Redis of its own",
+		Description: "Runs until Ctrl-C, which lets running tasks end; a second Ctrl-C does not wait. Data stay in --data.",
+		Flags: []urfave.Flag{
+			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: runtime.NumCPU(), Usage: "run `N` calls at once; default: as many as cores, here"},
+			flagListen(), flagData(), flagRedis(),
+			&urfave.StringFlag{Name: "store", Value: "redis", Usage: "`KIND` of store: redis, or memory, which keeps nothing"},
+			&urfave.StringFlag{Name: "durability", Usage: "`WHAT` must be on disk: memory, everysec (default) or always"},
+			pythonFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(),
+		},
+		Action: func(c *urfave.Context) error {
+			cfg, err := e.readServer(c)
+			if err != nil {
+				return err
+			}
+			return e.serve(c.Context, cfg, job{api: true, dispatcher: true, own: true})
+		},
+	}
+}
+
+// job is what a server process does.
+type job struct {
+	api, dispatcher bool
+	own             bool // it runs the store, too
+}
+
+// server is a process with its parts.
+type server struct {
+	*environment
+	cfg    serverConfig
+	job    job
+	back   *backend
+	python core.Interpreter
+	api    *httpapi.Server
+	stages [][]part
+}
+
+// serve starts a server, says what it is, and runs it until it is told to stop.
+func (e *environment) serve(parent context.Context, cfg serverConfig, do job) error {
+	ctx, now, release := stopSignals(parent, func() {
+		e.note(e.afterCtrlC()+"faasctl: stopping; running tasks have 20 s to end (again: stop at once)")
+	})
+	defer release()
+	s := &server{environment: e, cfg: cfg, job: do}
+	if err := s.start(ctx); err != nil {
+		s.abort()
+		return err
+	}
+	s.banner()
+	err := runStages(ctx, now, s.stages...)
+	s.back.close()
+	if err == nil {
+		e.note("faasctl: stopped")
+	}
+	return err
+}
+
+// start makes all parts; none of them runs yet but the Redis child.
+func (s *server) start(ctx context.Context) error {
+	var err error
+	if s.job.dispatcher {
+		if s.python, _, err = pyrun.Find(ctx, s.cfg.python); err != nil {
+			return err
+		}
+		if err = pyrun.Undumpable(); err != nil {
+			s.cfg.log.Warn("functions can read the environment of this process", "error", err)
+		}
+	}
+	if s.job.own {
+		s.back, err = s.cfg.openOwn(ctx)
+	} else {
+		s.back, err = s.cfg.attach(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	for _, warning := range s.back.warnings {
+		s.warn("%s", warning)
+	}
+	if err := s.back.buryDead(ctx, s.warn); err != nil {
+		return err
+	}
+	if s.job.dispatcher {
+		if err := s.addDispatcher(); err != nil {
+			return err
+		}
+	}
+	if s.job.api {
+		if err := s.addAPI(); err != nil {
+			return err
+		}
+	}
+	if s.back.child != nil {
+		s.stages = append(s.stages, []part{{"redis", s.back.child.Run}})
+	}
+	return nil
+}
+
+// abort gives back what an unfinished start has taken.
+func (s *server) abort() {
+	if s.api != nil {
+		_ = s.api.Close()
+	}
+	if s.back == nil {
+		return
+	}
+	if s.back.child != nil {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = s.back.child.Run(ended)
+	}
+	s.back.close()
+}
+
+// addDispatcher is the first stage to stop: it drains.
+func (s *server) addDispatcher() error {
+	worker, err := local.New(local.Config{
+		Slots: s.cfg.workers, Python: s.python, ImportPath: s.cfg.importPath, MaxPayload: s.cfg.maxPayload,
+		Principal: s.back.principal, Version: s.version, Logger: s.cfg.log,
+	})
+	if err != nil {
+		return err
+	}
+	dispatcher, err := core.NewDispatcher(core.DispatcherConfig{
+		Store: s.back.store, Transports: []core.Transport{worker}, Principal: s.back.principal, Logger: s.cfg.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.stages = append(s.stages, []part{{"dispatcher", dispatcher.Run}})
+	return s.back.remember(dispatcher.ID())
+}
+
+// addAPI stops after the dispatcher, so that who waits for a task that ends
+// during the drain still hears of it.
+func (s *server) addAPI() error {
+	service, err := core.NewService(core.ServiceConfig{
+		Store: s.back.store, MaxPayload: s.cfg.maxPayload, Python: minor(s.python.Version), Logger: s.cfg.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.api, err = httpapi.New(httpapi.Config{
+		Service: service, Listen: s.cfg.listen, TokenFile: s.cfg.tokenFile, MaxPayload: s.cfg.maxPayload,
+		Version: s.version, Logger: s.cfg.log, Warnings: s.back.warnings,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.api.Listen(); err != nil {
+		return err
+	}
+	s.stages = append(s.stages, []part{{"http", s.api.Run}}, []part{{"service", service.Run}})
+	return nil
+}
+
+// minor is 3.11 of 3.11.7.
+func minor(version string) string {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return ""
+	}
+	return parts[0] + "." + parts[1]
+}
+
+// banner says in one glance what runs, where, and what to type next.
+func (s *server) banner() {
+	rows := [][2]string{}
+	what := "everything is up"
+	switch {
+	case !s.job.api:
+		what = "dispatcher is up"
+	case !s.job.dispatcher:
+		what = "API is up"
+	}
+	if s.api != nil {
+		rows = append(rows, [2]string{"url", s.api.URL()})
+	}
+	rows = append(rows, [2]string{"store", s.back.says})
+	if s.job.own && !s.cfg.memory {
+		rows = append(rows, [2]string{"data", s.homely(s.cfg.data)})
+	}
+	if s.job.dispatcher {
+		rows = append(rows, [2]string{"python", s.pythonText(s.python)}, [2]string{"workers", slotsText(s.cfg.workers)})
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "faasctl %s: %s, pid %d\n", s.version, what, os.Getpid())
+	for _, row := range rows {
+		fmt.Fprintf(&text, "  %-8s %s\n", row[0], row[1])
+	}
+	if s.api != nil {
+		text.WriteString("  next     in another terminal: " + s.next() + "\n")
+	}
+	s.note("%s", strings.TrimRight(text.String(), "\n"))
+}
+
+// next is the command to type after an up.
+func (s *server) next() string {
+	command := "faasctl run fn.py --args '[3, 4]'"
+	if !s.job.dispatcher {
+		command = "faasctl dispatcher -m local -w 2"
+		if s.cfg.redis != "" {
+			command += " --redis URL"
+		} else {
+			command += " --data " + s.homely(s.cfg.data)
+		}
+		return command
+	}
+	if s.api.URL() != defaultURL {
+		command = "export FAASCTL_URL=" + s.api.URL() + "; " + command
+	}
+	return command
+}
