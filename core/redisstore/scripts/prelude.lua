@@ -61,6 +61,7 @@ local function leave(state, id) into(leaving, K.index .. state, id) end
 local lines, before, totals, totals_of = {}, {}, {}, {}
 
 local function same(i, value)
+  if not value then value = '' end
   if value == before[i] and value ~= '' then return '=' end
   before[i] = value
   return value
@@ -68,8 +69,8 @@ end
 
 -- event notes what happened; counter is the total it adds to, or nil.
 local function event(counter, kind, task, fn, worker, dispatcher, attempt, detail, run, wait)
-  lines[#lines + 1] = table.concat({kind, same(1, task), same(2, fn or ''), same(3, worker or ''),
-    same(4, dispatcher or ''), attempt or 0, detail or '', run or '', wait or ''}, '\t')
+  lines[#lines + 1] = kind .. '\t' .. same(1, task) .. '\t' .. same(2, fn) .. '\t' .. same(3, worker) .. '\t'
+    .. same(4, dispatcher) .. '\t' .. (attempt or 0) .. '\t' .. (detail or '') .. '\t' .. (run or '') .. '\t' .. (wait or '')
   if counter then
     totals[counter] = (totals[counter] or 0) + 1
     if fn then
@@ -157,13 +158,21 @@ local function flush_queues(front)
 end
 
 -- finish ends a task: state, indexes, what waiters and gc look at, the event.
--- r holds fn, at, ts, tb, wo and di of the record; run is the time it ran in
--- microseconds, when its worker measured it.
+-- r holds fn, at, ts, tb, wo and di of the record, and changed when at, tb or wo
+-- have to be written; run is the time it ran in microseconds, when its worker
+-- measured it.
 local endings = {COMPLETED = 'completed', FAILED = 'failed', CANCELLED = 'cancelled'}
 
 local function finish(id, from, to, kind, r, run)
   local key = K.task .. id
-  if kind == '' then call('HSET', key, 'st', to, 'tf', now) else call('HSET', key, 'st', to, 'tf', now, 'fk', kind) end
+  if r.changed and kind == '' and r.tb then -- what almost every task comes to: one command
+    call('HSET', key, 'st', to, 'tf', now, 'at', r.at, 'tb', r.tb, 'wo', r.wo)
+  else
+    call('HSET', key, 'st', to, 'tf', now)
+    if kind ~= '' then call('HSET', key, 'fk', kind) end
+    if r.changed then call('HSET', key, 'wo', r.wo) end
+    if r.changed and r.tb then call('HSET', key, 'at', r.at, 'tb', r.tb) end
+  end
   leave(from, id)
   enter(to, id, 0)
   into(gone, K.done .. (to == 'FAILED' and to or 'COMPLETED'), id)

@@ -10,11 +10,11 @@
 drain()
 local verdicts = {}
 
--- start records a start that renew has not seen.
+-- start notes a start that renew has not seen.
 local function start(id, r, elapsed)
   r.at = (tonumber(r.at) or 0) + 1
   r.tb = math.max(r.tc, now - math.floor(elapsed / 1000))
-  call('HSET', K.task .. id, 'at', r.at, 'tb', r.tb, 'wo', r.wo)
+  r.changed = true
   event('started', 'task.started', id, r.fn, r.wo, r.di, r.at)
 end
 
@@ -22,7 +22,7 @@ end
 -- that the same settlement is known when it comes again.
 local function again(id, r, delay, kind)
   local key = K.task .. id
-  call('HSET', key, 'st', 'DELAYED', 'td', now + delay)
+  call('HSET', key, 'st', 'DELAYED', 'td', now + delay, 'at', r.at or 0)
   call('HDEL', key, 'sl', 'wo', 'di', 'tc', 'tb')
   leave('RUNNING', id)
   enter('DELAYED', id, now + delay)
@@ -38,10 +38,7 @@ for i = 3, #ARGV, 11 do
     local r = {fn = f[7], at = f[6], wo = f[8], di = f[9], tc = tonumber(f[10]), tb = tonumber(f[11]), ts = tonumber(f[12])}
     local started, elapsed, delay, kind = ARGV[i + 5] == '1', tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7]), ARGV[i + 8]
     local result = ARGV[i + 9]
-    if worker ~= '' and worker ~= r.wo then
-      r.wo = worker
-      if not started or f[5] == '1' then call('HSET', key, 'wo', worker) end
-    end
+    if worker ~= '' and worker ~= r.wo then r.wo, r.changed = worker, true end
     r.wo = r.wo or ''
     if started and f[5] ~= '1' then start(id, r, elapsed) end
     if f[4] == '1' and state ~= 'CANCELLED' then

@@ -17,12 +17,19 @@ local function known_function(fn)
   return answer
 end
 
-local all = {}
+-- Which ids exist is asked for all of them at once.
+local exists = {}
+for i = 2, #ARGV, 8 * CHUNK do
+  local ids = {}
+  for j = i, math.min(i + 8 * CHUNK - 1, #ARGV), 8 do ids[#ids + 1] = ARGV[j] end
+  for n, score in ipairs(call('ZMSCORE', K.all, unpack(ids))) do exists[ids[n]] = score and true end
+end
+
 for i = 2, #ARGV, 8 do
   local id, fn, codec, queue, priority, delay = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], tonumber(ARGV[i + 5])
   local key = K.task .. id
   local answer = 1
-  if call('EXISTS', key) == 0 then
+  if not exists[id] then
     if not known_function(fn) then
       answer = 0
     else
@@ -39,6 +46,7 @@ for i = 2, #ARGV, 8 do
         line_up(queue, priority, fn, id)
       end
       into(entering, K.all, 0, id)
+      exists[id] = true
       event('submitted', 'task.submitted', id, fn)
     end
   end
