@@ -84,8 +84,8 @@ func TestOneCrashCostsNoNeighbour(t *testing.T) {
 			t.Errorf("%s was started %d times and ended %d times", a.Task, r.started[a.Task], len(r.ended[a.Task]))
 		}
 	}
-	if !slices.Equal(tasks, r.order) {
-		t.Errorf("ended in the order %v", r.order)
+	if !slices.Equal(tasks, r.finished) {
+		t.Errorf("ended in the order %v", r.finished)
 	}
 }
 

@@ -53,11 +53,11 @@ func needPython(t testing.TB) string {
 
 // recording is a Sink that keeps what it hears.
 type recording struct {
-	lock    sync.Mutex
-	order   []core.TaskID
-	started map[core.TaskID]int
-	ended   map[core.TaskID][]core.Outcome
-	news    chan struct{} // closed and renewed by every message
+	lock     sync.Mutex
+	finished []core.TaskID
+	started  map[core.TaskID]int
+	ended    map[core.TaskID][]core.Outcome
+	news     chan struct{} // closed and renewed by every message
 }
 
 func newRecording() *recording {
@@ -77,7 +77,7 @@ func (r *recording) Started(lease core.Lease, _ time.Time) {
 }
 
 func (r *recording) Ended(o core.Outcome) {
-	r.tell(func() { r.ended[o.Task] = append(r.ended[o.Task], o); r.order = append(r.order, o.Task) })
+	r.tell(func() { r.ended[o.Task] = append(r.ended[o.Task], o); r.finished = append(r.finished, o.Task) })
 }
 
 // until waits for cond, which is called with the lock held.
