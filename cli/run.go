@@ -76,7 +76,7 @@ func (e *environment) run(c *urfave.Context) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		e.note(e.afterCtrlC()+"faasctl: run: stopped while the call was on its way; it may have been accepted\n  → faasctl task ls")
+		e.note("%sfaasctl: run: stopped while the call was on its way; it may have been accepted\n  → faasctl task ls", e.afterCtrlC())
 		return exitCode(core.ExitPending)
 	case err != nil:
 		return err
@@ -123,7 +123,7 @@ func (e *environment) follow(ctx context.Context, api *client.Client, submitted 
 	task, result, err := e.await(ctx, api, submitted.ID, patience)
 	switch {
 	case ctx.Err() != nil:
-		e.note(e.afterCtrlC()+"faasctl: detached; task %s goes on\n  → faasctl result %s --wait 1m comes back to it; faasctl cancel %s ends it", submitted.ID, submitted.ID, submitted.ID)
+		e.note("%sfaasctl: detached; task %s goes on\n  → faasctl result %s --wait 1m comes back to it; faasctl cancel %s ends it", e.afterCtrlC(), submitted.ID, submitted.ID, submitted.ID)
 		return exitCode(core.ExitPending)
 	case err != nil:
 		e.note("task %s was accepted; faasctl result %s asks for it later", submitted.ID, submitted.ID)

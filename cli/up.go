@@ -56,7 +56,7 @@ type server struct {
 // serve starts a server, says what it is, and runs it until it is told to stop.
 func (e *environment) serve(parent context.Context, cfg serverConfig, do job) error {
 	ctx, now, release := stopSignals(parent, func() {
-		e.note(e.afterCtrlC()+"faasctl: stopping; running tasks have 20 s to end (again: stop at once)")
+		e.note("%sfaasctl: stopping; running tasks have 20 s to end (again: stop at once)", e.afterCtrlC())
 	})
 	defer release()
 	s := &server{environment: e, cfg: cfg, job: do}
