@@ -1,7 +1,9 @@
 package core
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +34,7 @@ func (p *peer) credit() int {
 // given back yet. Owned by the loop.
 type hold struct {
 	Assignment
+	order   uint64    // of its claim: a release keeps it
 	peer    *peer     // nil while pending
 	started time.Time // zero until its worker said so; by our clock
 	ended   bool      // its outcome is with the settler
@@ -164,6 +167,7 @@ func (d *Dispatcher) giveBack(rest []*hold) {
 }
 
 func (d *Dispatcher) release(rest []*hold, reason ReleaseReason) {
+	slices.SortFunc(rest, func(a, b *hold) int { return cmp.Compare(a.order, b.order) })
 	leases := make([]Lease, 0, len(rest))
 	for _, h := range rest {
 		leases = append(leases, h.Lease)
@@ -189,7 +193,8 @@ func (d *Dispatcher) drop(h *hold) {
 func (d *Dispatcher) accept(c claim) {
 	d.claimer.delivered(c.round)
 	for _, a := range c.tasks {
-		h := &hold{Assignment: a}
+		d.claimed++
+		h := &hold{Assignment: a, order: d.claimed}
 		d.holds[a.Task] = h
 		d.pending = append(d.pending, h)
 	}
