@@ -124,11 +124,9 @@ func dispatchers(pic *picture) (alive []core.DispatcherInfo, seen time.Time) {
 func (m *Model) problem() []line {
 	p, t := &m.picture, m.theme
 	say := func(as role, text, hint string) []line {
-		l := line{{" ! ", as}, {clean(text), as}}
-		if hint != "" {
-			l = l.add(plain, " "+t.dot+" "+clean(hint))
-		}
-		return []line{l}
+		hint = " " + t.dot + " " + clean(hint)
+		text = clip(clean(text), max(m.w-3-cells(hint), 20), t.cut) // the way out matters most
+		return []line{{{" ! ", as}, {text, as}, {hint, plain}}}
 	}
 	_, stale := p.stale()
 	alive, _ := dispatchers(p)
