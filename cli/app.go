@@ -112,6 +112,7 @@ func (e *environment) verbs() []*urfave.Command {
 
 		topCommand(e),
 		eventsCommand(e),
+		doctorCommand(e),
 		versionCommand(e),
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
+
+	"faasctl/workers/zmqloop"
 )
 
 func versionCommand(e *environment) *urfave.Command {
@@ -19,11 +21,12 @@ func versionCommand(e *environment) *urfave.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			rows := [][2]string{
+			libzmq, _ := zmqloop.Library()
+			return e.pairs(as, [][2]string{
 				{"faasctl", e.version},
 				{"go", strings.TrimPrefix(runtime.Version(), "go")},
-			}
-			return e.pairs(as, rows)
+				{"libzmq", libzmq},
+			})
 		},
 	}
 }

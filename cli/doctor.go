@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"faasctl/core"
+	"faasctl/core/redisstore"
+	"faasctl/workers/pyrun"
+	"faasctl/workers/zmqloop"
+)
+
+// check is one line of doctor.
+type check struct {
+	Name   string `json:"check"`
+	Status string `json:"status"` // ok, warn or fail
+	Found  string `json:"found"`
+	Type   string `json:"type,omitempty"` // what to type about it
+}
+
+func ok(name, format string, args ...any) check {
+	return check{Name: name, Status: "ok", Found: fmt.Sprintf(format, args...)}
+}
+
+func warning(name, found, do string) check { return check{name, "warn", found, do} }
+func failing(name, found, do string) check { return check{name, "fail", found, do} }
+
+func doctorCommand(e *environment) *urfave.Command {
+	return &urfave.Command{
+		Name: "doctor", Category: catWatch, Usage: "look for what faasctl needs here, and say what to type",
+		Description: "Exit code 0, or 8 when something that faasctl up needs is missing.",
+		Flags:       append(urlFlags(), flagData(), flagListen(), pythonFlag(), outputFlag("table", "json")),
+		Action: func(c *urfave.Context) error {
+			as, err := format(c, "table", "json")
+			if err != nil {
+				return err
+			}
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			checks, err := e.examine(c)
+			if err != nil {
+				return err
+			}
+			return e.diagnosis(as, checks)
+		},
+	}
+}
+
+// examine makes all checks.
+func (e *environment) examine(c *urfave.Context) ([]check, error) {
+	data, err := e.dataDir(c.String("data"))
+	if err != nil {
+		return nil, err
+	}
+	checks := checkPython(c.Context, c.String("python"))
+	checks = append(checks, checkZMQ(), checkRedis(c.Context))
+	checks = append(checks, e.checkData(data)...)
+	server, reached := e.checkServer(c)
+	return append(checks, checkPort(c.String("listen"), c.String("url"), reached), server), nil
+}
+
+// diagnosis prints the checks and turns them into an exit code.
+func (e *environment) diagnosis(as string, checks []check) error {
+	failed := 0
+	var text strings.Builder
+	for _, one := range checks {
+		if one.Status == "fail" {
+			failed++
+		}
+		status := fmt.Sprintf("%-4s", one.Status)
+		if e.colour() {
+			status = paint(status, map[string]string{"ok": paintGreen, "warn": paintYellow, "fail": paintRed}[one.Status])
+		}
+		fmt.Fprintf(&text, "%s  %-12s %s\n", status, one.Name, cleanLine(one.Found))
+		if one.Type != "" {
+			fmt.Fprintf(&text, "      %-12s → %s\n", "", cleanLine(one.Type))
+		}
+	}
+	var err error
+	if as == "json" {
+		err = e.jsonLine(checks)
+	} else {
+		_, err = e.stdout.Write([]byte(text.String()))
+	}
+	if err == nil && failed > 0 {
+		return exitCode(core.ExitUnavailable)
+	}
+	return err
+}
+
+// checkPython tells of every interpreter that was looked at, up to the one
+// that functions would run with.
+func checkPython(ctx context.Context, wanted string) []check {
+	_, probes, err := pyrun.Find(ctx, wanted)
+	var checks []check
+	for _, p := range probes {
+		where := p.Path + " (" + p.Origin + ")"
+		switch {
+		case p.Err != nil && err != nil:
+			checks = append(checks, failing("python", where+" "+p.Err.Error(), ""))
+		case p.Err != nil:
+			checks = append(checks, warning("python", where+" "+p.Err.Error()+"; the next one is used", ""))
+		case p.Warning != "":
+			found, do, _ := strings.Cut(p.Warning, "; type: ")
+			checks = append(checks, warning("python", where+" "+found, do))
+		default:
+			checks = append(checks, ok("python", "%s, Python %s, dill %s", where, p.Interpreter.Version, p.Interpreter.Dill))
+		}
+	}
+	switch {
+	case err == nil:
+	case len(checks) == 0:
+		checks = append(checks, failing("python", err.Error(), "make deps"))
+	default:
+		checks[len(checks)-1].Type = "make deps, or name one: --python PATH"
+	}
+	return checks
+}
+
+func checkZMQ() check {
+	version, curve := zmqloop.Library()
+	if !curve {
+		return warning("libzmq", version+", without CURVE encryption (a later version needs it for workers on other machines)", "make deps")
+	}
+	return ok("libzmq", "%s, with CURVE", version)
+}
+
+var redisVersion = regexp.MustCompile(`v=([0-9]+)\.([0-9]+)(\.[0-9]+)?`)
+
+// checkRedis looks for the program that up starts.
+func checkRedis(ctx context.Context) check {
+	const name, do = "redis-server", "make deps, or use a server elsewhere: faasctl up --redis URL"
+	program := os.Getenv("FAASCTL_REDIS_SERVER")
+	if program == "" {
+		program = "redis-server"
+	}
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return failing(name, "there is none on this machine", do)
+	}
+	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(limited, path, "--version").Output()
+	found := redisVersion.FindStringSubmatch(string(out))
+	if err != nil || found == nil {
+		return failing(name, path+" does not tell its version", do)
+	}
+	major, _ := strconv.Atoi(found[1])
+	least, _ := strconv.Atoi(found[2])
+	version := strings.TrimPrefix(found[0], "v=")
+	if major < 6 || major == 6 && least < 2 {
+		return failing(name, path+" is version "+version+", and 6.2 is the oldest that works", do)
+	}
+	return ok(name, "%s, version %s", path, version)
+}
+
+// checkData looks at the data directory without touching it.
+func (e *environment) checkData(dir string) []check {
+	const name = "data"
+	info, err := os.Stat(dir)
+	switch {
+	case os.IsNotExist(err):
+		return []check{ok(name, "%s will be made by faasctl up", dir)}
+	case err != nil:
+		return []check{failing(name, err.Error(), "faasctl up --data DIR")}
+	case !info.IsDir():
+		return []check{failing(name, dir+" is not a directory", "faasctl up --data DIR")}
+	case info.Mode().Perm()&0o022 != 0:
+		return []check{failing(name, fmt.Sprintf("%s can be written by others (mode %04o)", dir, info.Mode().Perm()), "chmod 700 "+dir)}
+	case info.Mode().Perm()&0o055 != 0:
+		return []check{warning(name, fmt.Sprintf("%s can be read by others (mode %04o)", dir, info.Mode().Perm()), "chmod 700 "+dir)}
+	}
+	if url, running := redisstore.RunningURL(dir); running {
+		return []check{ok(name, "%s, in use: Redis at %s", dir, url)}
+	}
+	return []check{ok(name, "%s, not in use", dir)}
+}
+
+// checkPort tells whether up could listen, or whether a server of ours does.
+func checkPort(listen, url string, reached bool) check {
+	const name = "port"
+	listener, err := net.Listen("tcp", listen)
+	switch {
+	case err == nil:
+		_ = listener.Close()
+		return ok(name, "%s is free", listen)
+	case errors.Is(err, syscall.EADDRINUSE) && reached && strings.HasSuffix(url, listen):
+		return ok(name, "%s is in use by faasctl", listen)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return warning(name, listen+" is in use by another program", "faasctl up --listen 127.0.0.1:8001")
+	}
+	return failing(name, err.Error(), "faasctl up --listen 127.0.0.1:8001")
+}
+
+// checkServer asks the server that clients would talk to.
+func (e *environment) checkServer(c *urfave.Context) (found check, reached bool) {
+	const name = "server"
+	api, err := e.client(c)
+	if err != nil {
+		return failing(name, err.Error(), core.HintOf(err)), false
+	}
+	defer api.Close()
+	limited, cancel := context.WithTimeout(c.Context, 5*time.Second)
+	defer cancel()
+	version, err := api.Version(limited)
+	switch {
+	case err != nil && core.ClassOf(err) == core.ErrUnavailable:
+		return warning(name, "none at "+api.URL(), "faasctl up"), false
+	case err != nil:
+		return warning(name, api.URL()+": "+err.Error(), core.HintOf(err)), true
+	}
+	if err := api.Ready(limited); err != nil {
+		return warning(name, api.URL()+" is up but runs nothing: "+err.Error(), core.HintOf(err)), true
+	}
+	if version != e.version {
+		return warning(name, fmt.Sprintf("%s is ready, of version %s; this is %s", api.URL(), version, e.version), ""), true
+	}
+	return ok(name, "%s is ready, version %s", api.URL(), version), true
+}
