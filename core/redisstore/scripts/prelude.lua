@@ -82,14 +82,13 @@ local function event(counter, kind, task, fn, worker, dispatcher, attempt, detai
 end
 
 -- trim drops the oldest entries when the stream holds more than KEEP events.
--- Entries hold 1 to 1,000 events, so that a length says little: every
--- KEEP/16 events the id of the entry is marked, and the oldest mark tells
--- where to cut. 'trimmed' remembers the last id that was dropped.
+-- Entries hold 1 to 1,000 events, so that a length says little: each time the
+-- number of all events passes a multiple of KEEP/16, the id of the entry is
+-- marked, and the oldest mark tells where to cut. 'trimmed' remembers the last id that was dropped.
 local function trim(id)
   local total = call('HINCRBY', K.counters, 'events', #lines)
-  local last = tonumber(call('HGET', K.counters, 'marked')) or 0
-  if total - last < KEEP / 16 then return end
-  call('HSET', K.counters, 'marked', total)
+  local step = KEEP / 16
+  if math.floor(total / step) == math.floor((total - #lines) / step) then return end
   if call('RPUSH', K.marks, id) <= 16 then return end
   local cut = call('LPOP', K.marks)
   local dropped = call('XREVRANGE', K.events, '(' .. cut, '-', 'COUNT', 1)

@@ -1,0 +1,160 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// SubmitRequest asks for one call.
+type SubmitRequest struct {
+	Function string // any reference
+	Codec    Codec  // of Args
+	Args     []byte // JSON: [args, kwargs]; Dill: pickled (args, kwargs)
+	Timeout  time.Duration
+	Retries  int
+	Queue    string
+	Priority *int // nil = DefaultPriority
+	Labels   map[string]string
+	Delay    time.Duration
+}
+
+// Submitted is the answer to one SubmitRequest: the task's id, or why it was
+// not accepted.
+type Submitted struct {
+	ID       TaskID
+	Function FunctionID
+	Name     string // name@version
+	Err      error
+}
+
+// Submit accepts one call.
+func (s *Service) Submit(ctx context.Context, r SubmitRequest) (Submitted, error) {
+	answers, err := s.SubmitBatch(ctx, []SubmitRequest{r})
+	if err != nil {
+		return Submitted{}, err
+	}
+	return answers[0], answers[0].Err
+}
+
+// SubmitBatch accepts many calls in the order given. An error means that none
+// was surely accepted; an item of its own may be refused in its answer.
+func (s *Service) SubmitBatch(ctx context.Context, requests []SubmitRequest) ([]Submitted, error) {
+	answers := make([]Submitted, len(requests))
+	batch := make([]Submission, 0, min(len(requests), MaxBatch))
+	place := make([]int, 0, cap(batch))
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		refused, err := s.store.Submit(ctx, batch)
+		for i, refusal := range refused {
+			answers[place[i]].Err = explainUnknown(refusal, requests[place[i]].Function)
+		}
+		batch, place = batch[:0], place[:0]
+		return err
+	}
+	resolve := s.resolver(ctx)
+	for i, r := range requests {
+		spec, name, err := s.spec(r, resolve)
+		if err != nil {
+			if ClassOf(err) == ErrUnavailable || ctx.Err() != nil {
+				return nil, err
+			}
+			answers[i].Err = err
+			continue
+		}
+		answers[i] = Submitted{ID: NewTaskID(), Function: spec.Function, Name: name}
+		batch = append(batch, Submission{ID: answers[i].ID, Spec: spec, Delay: r.Delay})
+		if place = append(place, i); len(batch) == MaxBatch {
+			if err := flush(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return answers, flush()
+}
+
+// resolver looks each reference of one batch up once.
+func (s *Service) resolver(ctx context.Context) func(string) (Function, error) {
+	type answer struct {
+		f   Function
+		err error
+	}
+	seen := map[string]answer{}
+	return func(text string) (Function, error) {
+		if a, ok := seen[text]; ok {
+			return a.f, a.err
+		}
+		var a answer
+		if id, err := ParseFunctionID(text); err == nil {
+			var f *Function
+			if f, a.err = s.known.get(ctx, id); f != nil {
+				a.f = *f
+			}
+			a.err = explainUnknown(a.err, text)
+		} else {
+			a.f, a.err = s.Function(ctx, text)
+		}
+		seen[text] = a
+		return a.f, a.err
+	}
+}
+
+func (s *Service) spec(r SubmitRequest, resolve func(string) (Function, error)) (Spec, string, error) {
+	spec := Spec{Codec: r.Codec, Args: r.Args, Timeout: r.Timeout, Retries: r.Retries, Queue: r.Queue, Priority: DefaultPriority, Labels: r.Labels}
+	if r.Priority != nil {
+		spec.Priority = *r.Priority
+	}
+	if spec.Queue == "" {
+		spec.Queue = DefaultQueue
+	}
+	if err := s.checkSpec(spec, r.Delay); err != nil {
+		return spec, "", err
+	}
+	f, err := resolve(r.Function)
+	if err != nil {
+		return spec, "", err
+	}
+	spec.Function = f.ID
+	if spec.Timeout == 0 {
+		spec.Timeout = f.Timeout
+	}
+	if spec.Timeout == 0 {
+		spec.Timeout = s.cfg.Timeout
+	}
+	return spec, f.Ref(), nil
+}
+
+func (s *Service) checkSpec(spec Spec, delay time.Duration) error {
+	switch {
+	case len(spec.Args) > s.cfg.MaxPayload:
+		return tooLarge("arguments", len(spec.Args), s.cfg.MaxPayload)
+	case spec.Timeout < 0 || delay < 0:
+		return Errorf(ErrInvalid, "", "times must not be negative")
+	case spec.Retries < 0 || spec.Retries > 1000:
+		return Errorf(ErrInvalid, "", "retries must be between 0 and 1000, not %d", spec.Retries)
+	case spec.Priority < 0 || spec.Priority > 9:
+		return Errorf(ErrInvalid, "", "the priority must be between 0 and 9, not %d", spec.Priority)
+	case CheckName(spec.Queue) != nil:
+		return Errorf(ErrInvalid, "", "%q cannot name a queue", clip(spec.Queue, 64)).WithHint("use letters, digits, _ . -")
+	}
+	return CheckArgs(spec.Codec, spec.Args)
+}
+
+// CheckArgs looks at the outline of encoded arguments: a pickle, or the JSON
+// pair of an array and an object.
+func CheckArgs(codec Codec, data []byte) error {
+	switch codec {
+	case Dill:
+		return CheckPickle("arguments payload", data)
+	case JSON:
+		var pair []json.RawMessage
+		if json.Unmarshal(data, &pair) != nil || len(pair) != 2 || pair[0][0] != '[' || pair[1][0] != '{' {
+			return Errorf(ErrInvalid, "", "the arguments must be a JSON array and a JSON object").
+				WithHint("positional arguments are an array such as [3, 4], keywords an object such as {\"a\": 3}")
+		}
+		return nil
+	}
+	return Errorf(ErrInvalid, "", "codec %q cannot hold arguments", codec).WithHint("use json or dill")
+}

@@ -1,0 +1,130 @@
+package core
+
+import (
+	"context"
+	"time"
+)
+
+// Task returns one record.
+func (s *Service) Task(ctx context.Context, id TaskID) (Task, error) {
+	found, err := s.Tasks(ctx, []TaskID{id})
+	if err != nil {
+		return Task{}, err
+	}
+	if found[0].ID == "" {
+		return Task{}, unknownTask(id)
+	}
+	return found[0], nil
+}
+
+func unknownTask(id TaskID) error {
+	return Errorf(ErrNotFound, "", "there is no task %s", id).
+		WithHint("results are kept for a day (failed ones 14); faasctl task ls lists what there is")
+}
+
+// Tasks returns many records in the order of ids; one that does not exist has
+// ID "".
+func (s *Service) Tasks(ctx context.Context, ids []TaskID) ([]Task, error) {
+	found, err := s.store.Tasks(ctx, ids)
+	for i := range found {
+		found[i].Name = s.nameOf(ctx, found[i].Function)
+	}
+	return found, err
+}
+
+// nameOf is name@version of a function, or "" when it cannot be told now.
+func (s *Service) nameOf(ctx context.Context, id FunctionID) string {
+	if id == "" {
+		return ""
+	}
+	if f, err := s.known.get(ctx, id); err == nil {
+		return f.Ref()
+	}
+	return ""
+}
+
+// Spec returns what the client asked for, arguments included.
+func (s *Service) Spec(ctx context.Context, id TaskID) (Spec, error) {
+	spec, err := s.store.Spec(ctx, id)
+	if err != nil && ClassOf(err) == ErrNotFound {
+		err = unknownTask(id)
+	}
+	return spec, err
+}
+
+// Result returns a task's record and, when it has ended, what it ended with.
+func (s *Service) Result(ctx context.Context, id TaskID) (Task, *Result, error) {
+	task, err := s.Task(ctx, id)
+	if err != nil || !task.State.Terminal() {
+		return task, nil, err
+	}
+	results, err := s.store.Results(ctx, []TaskID{id})
+	if err != nil {
+		return task, nil, err
+	}
+	if results[0] == nil {
+		return task, nil, Errorf(ErrGone, "", "the result of task %s is not kept any more", id)
+	}
+	return task, results[0], nil
+}
+
+// Output returns what a task printed, as far as it is known by now.
+func (s *Service) Output(ctx context.Context, id TaskID) (Task, Output, error) {
+	task, err := s.Task(ctx, id)
+	if err != nil {
+		return task, Output{}, err
+	}
+	output, err := s.store.Output(ctx, id)
+	return task, output, err
+}
+
+// Wait returns as soon as the task has ended, or after patience with its
+// record as it then stands.
+func (s *Service) Wait(ctx context.Context, id TaskID, patience time.Duration) (Task, error) {
+	bell, cancel := s.wake.add(id)
+	defer cancel()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		task, err := s.Task(ctx, id)
+		if err != nil || task.State.Terminal() {
+			return task, err
+		}
+		recheck := time.NewTimer(s.cfg.Recheck)
+		select {
+		case <-bell:
+		case <-recheck.C:
+		case <-deadline.C:
+			recheck.Stop()
+			return s.Task(ctx, id)
+		case <-ctx.Done():
+			recheck.Stop()
+			return task, context.Cause(ctx)
+		}
+		recheck.Stop()
+	}
+}
+
+// Cancel asks for the end of tasks and says what that did to each.
+func (s *Service) Cancel(ctx context.Context, ids []TaskID) ([]CancelVerdict, error) {
+	return s.store.Cancel(ctx, ids)
+}
+
+// List returns one page of tasks, newest first.
+func (s *Service) List(ctx context.Context, filter TaskFilter) (TaskPage, error) {
+	if filter.Limit == 0 {
+		filter.Limit = 100
+	}
+	if filter.Limit < 0 || filter.Limit > MaxBatch {
+		return TaskPage{}, Errorf(ErrInvalid, "", "the limit must be between 1 and %d, not %d", MaxBatch, filter.Limit)
+	}
+	if filter.State != "" && !filter.State.Valid() {
+		return TaskPage{}, Errorf(ErrInvalid, "", "there is no state %q", clip(string(filter.State), 32)).
+			WithHint("states are QUEUED, DELAYED, RUNNING, COMPLETED, FAILED, CANCELLED")
+	}
+	page, err := s.store.List(ctx, filter)
+	for i := range page.Tasks {
+		page.Tasks[i].Name = s.nameOf(ctx, page.Tasks[i].Function)
+	}
+	return page, err
+}

@@ -1,0 +1,301 @@
+package core_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"faasctl/core"
+	"faasctl/core/memstore"
+)
+
+// desk is a service on a memory store in a synctest bubble.
+type desk struct {
+	*testing.T
+	*core.Service
+	store *memstore.Store
+	ctx   context.Context
+}
+
+func serve(t *testing.T, cfg core.ServiceConfig, run func(*desk)) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(memstore.Config{})
+		cfg.Store = store
+		service, err := core.NewService(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- service.Run(ctx) }()
+		run(&desk{T: t, Service: service, store: store, ctx: t.Context()})
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (d *desk) register(name, text string) core.Registration {
+	d.Helper()
+	r, err := d.Register(d.ctx, core.RegisterRequest{Name: name, Codec: core.Source, Entry: name, Body: []byte(text)})
+	if err != nil {
+		d.Fatal(err)
+	}
+	return r
+}
+
+func (d *desk) submit(function string) core.TaskID {
+	d.Helper()
+	answer, err := d.Submit(d.ctx, core.SubmitRequest{Function: function, Codec: core.JSON, Args: []byte(`[[],{}]`)})
+	if err != nil {
+		d.Fatal(err)
+	}
+	return answer.ID
+}
+
+// end claims one task and settles it.
+func (d *desk) end(id core.TaskID) {
+	d.Helper()
+	claimed, err := d.store.Claim(d.ctx, core.ClaimRequest{ID: string(id), Max: 1, Lease: time.Hour})
+	if err != nil || len(claimed) != 1 {
+		d.Fatal(claimed, err)
+	}
+	outcome := core.Outcome{Lease: claimed[0].Lease, State: core.Completed, Started: true, Result: core.Result{JSON: []byte("1")}}
+	if _, err := d.store.Settle(d.ctx, []core.Settlement{{Outcome: outcome}}); err != nil {
+		d.Fatal(err)
+	}
+}
+
+func wantClass(t *testing.T, err error, class *core.Class, words ...string) {
+	t.Helper()
+	if err == nil || core.ClassOf(err) != class {
+		t.Fatalf("got %v, want class %s", err, class.Name)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error()+" "+core.HintOf(err), word) {
+			t.Fatalf("%q, hint %q: does not say %q", err, core.HintOf(err), word)
+		}
+	}
+}
+
+func TestFunctionsAreFoundByEveryReference(t *testing.T) {
+	serve(t, core.ServiceConfig{}, func(d *desk) {
+		one, two := d.register("f", "1").Function, d.register("f", "2").Function
+		for ref, want := range map[string]core.FunctionID{
+			"f": two.ID, "f@1": one.ID, "f@2": two.ID, string(one.ID): one.ID, string(two.ID)[:13]: two.ID, strings.ToUpper(string(one.ID)): one.ID,
+		} {
+			if got, err := d.Function(d.ctx, ref); err != nil || got.ID != want {
+				t.Errorf("%s: %s, %v; want %s", ref, got.ID, err, want)
+			}
+		}
+		for ref, class := range map[string]*core.Class{
+			"g": core.ErrNotFound, "f@3": core.ErrNotFound, "ffffffff-0000": core.ErrNotFound, "f@x": core.ErrInvalid, "": core.ErrInvalid, string(core.NewFunctionID()): core.ErrNotFound,
+		} {
+			_, err := d.Function(d.ctx, ref)
+			wantClass(t, err, class)
+			if core.HintOf(err) == "" {
+				t.Errorf("%q: no hint in %v", ref, err)
+			}
+		}
+	})
+}
+
+func TestRegistrationsAreChecked(t *testing.T) {
+	serve(t, core.ServiceConfig{MaxPayload: 100}, func(d *desk) {
+		good := core.RegisterRequest{Name: "f", Codec: core.Dill, Body: []byte("\x80\x04N.")}
+		for name, c := range map[string]struct {
+			change func(*core.RegisterRequest)
+			class  *core.Class
+		}{
+			"name":      {func(r *core.RegisterRequest) { r.Name = "a b" }, core.ErrInvalid},
+			"id":        {func(r *core.RegisterRequest) { r.Name = "f0000000-0000-4000-8000-000000000000" }, core.ErrInvalid},
+			"codec":     {func(r *core.RegisterRequest) { r.Codec = core.JSON }, core.ErrInvalid},
+			"entry":     {func(r *core.RegisterRequest) { r.Codec = core.Source }, core.ErrInvalid},
+			"pickle":    {func(r *core.RegisterRequest) { r.Body = []byte("payload") }, core.ErrMalformed},
+			"truncated": {func(r *core.RegisterRequest) { r.Body = []byte("\x80\x04N") }, core.ErrMalformed},
+			"large":     {func(r *core.RegisterRequest) { r.Body = make([]byte, 101) }, core.ErrTooLarge},
+			"time-out":  {func(r *core.RegisterRequest) { r.Timeout = -1 }, core.ErrInvalid},
+		} {
+			r := good
+			c.change(&r)
+			if _, err := d.Register(d.ctx, r); err == nil || core.ClassOf(err) != c.class {
+				t.Errorf("%s: got %v, want %s", name, err, c.class.Name)
+			}
+		}
+		if all, err := d.Functions(d.ctx); err != nil || len(all) != 0 {
+			t.Fatalf("refused registrations were stored: %v %v", all, err)
+		}
+	})
+}
+
+func TestAssumedPythonIsSaid(t *testing.T) {
+	serve(t, core.ServiceConfig{Python: "3.11"}, func(d *desk) {
+		r, err := d.Register(d.ctx, core.RegisterRequest{Name: "f", Codec: core.Dill, Body: []byte("\x80\x04N.")})
+		if err != nil || r.Function.Python != "3.11" || !r.Function.Assumed {
+			t.Fatalf("%+v %v", r.Function, err)
+		}
+		r, err = d.Register(d.ctx, core.RegisterRequest{Name: "g", Codec: core.Dill, Body: []byte("\x80\x04N."), Python: "3.9"})
+		if err != nil || r.Function.Python != "3.9" || r.Function.Assumed {
+			t.Fatalf("%+v %v", r.Function, err)
+		}
+	})
+}
+
+func TestOneBadItemDoesNotSpoilTheBatch(t *testing.T) {
+	serve(t, core.ServiceConfig{}, func(d *desk) {
+		d.register("f", "1")
+		requests := make([]core.SubmitRequest, 2500)
+		for i := range requests {
+			requests[i] = core.SubmitRequest{Function: "f", Codec: core.JSON, Args: []byte(fmt.Sprintf(`[[%d],{}]`, i))}
+		}
+		requests[7].Function, requests[1500].Args = "nobody", []byte(`{}`)
+		answers, err := d.SubmitBatch(d.ctx, requests)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantClass(t, answers[7].Err, core.ErrNotFound, "nobody")
+		wantClass(t, answers[1500].Err, core.ErrInvalid, "array")
+		for i, a := range answers {
+			if i == 7 || i == 1500 {
+				continue
+			}
+			spec, err := d.Spec(d.ctx, a.ID)
+			if a.Err != nil || err != nil || string(spec.Args) != fmt.Sprintf(`[[%d],{}]`, i) {
+				t.Fatalf("item %d: %v %v %s", i, a.Err, err, spec.Args)
+			}
+		}
+	})
+}
+
+func TestTimeoutsComeFromCallFunctionThenServer(t *testing.T) {
+	serve(t, core.ServiceConfig{}, func(d *desk) {
+		d.register("plain", "1")
+		if _, err := d.Register(d.ctx, core.RegisterRequest{Name: "slow", Codec: core.Source, Entry: "slow", Body: []byte("2"), Timeout: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			function string
+			call     time.Duration
+			want     time.Duration
+		}{{"plain", 0, core.DefaultTimeout}, {"slow", 0, time.Hour}, {"slow", time.Second, time.Second}} {
+			a, err := d.Submit(d.ctx, core.SubmitRequest{Function: c.function, Codec: core.JSON, Args: []byte(`[[],{}]`), Timeout: c.call})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if spec, err := d.Spec(d.ctx, a.ID); err != nil || spec.Timeout != c.want {
+				t.Errorf("%s, %s: %s, want %s", c.function, c.call, spec.Timeout, c.want)
+			}
+		}
+	})
+}
+
+func TestWaitEndsWithTheTask(t *testing.T) {
+	serve(t, core.ServiceConfig{Recheck: time.Hour}, func(d *desk) {
+		d.register("f", "1")
+		id := d.submit("f")
+		began := time.Now()
+		if task, err := d.Wait(d.ctx, id, 30*time.Second); err != nil || task.State != core.Queued || time.Since(began) != 30*time.Second {
+			t.Fatalf("%+v %v after %s", task, err, time.Since(began))
+		}
+		ended := make(chan core.Task, 3)
+		for range 3 {
+			go func() {
+				task, err := d.Wait(d.ctx, id, time.Hour)
+				if err != nil {
+					t.Error(err)
+				}
+				ended <- task
+			}()
+		}
+		synctest.Wait()
+		began = time.Now()
+		d.end(id)
+		for range 3 {
+			if task := <-ended; task.State != core.Completed || time.Since(began) != 0 {
+				t.Fatalf("%+v after %s", task, time.Since(began))
+			}
+		}
+	})
+}
+
+// A hint may be lost; then the waiter looks again by itself.
+func TestWaitSurvivesALostHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New(memstore.Config{})
+		service, err := core.NewService(core.ServiceConfig{Store: store}) // Run is not called: no hints
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &desk{T: t, Service: service, store: store, ctx: t.Context()}
+		d.register("f", "1")
+		id := d.submit("f")
+		ended := make(chan core.Task, 1)
+		go func() {
+			task, err := d.Wait(d.ctx, id, time.Hour)
+			if err != nil {
+				t.Error(err)
+			}
+			ended <- task
+		}()
+		synctest.Wait()
+		began := time.Now()
+		d.end(id)
+		if task := <-ended; task.State != core.Completed || time.Since(began) > 2*time.Second {
+			t.Fatalf("%+v after %s", task, time.Since(began))
+		}
+	})
+}
+
+func TestUnknownTasks(t *testing.T) {
+	serve(t, core.ServiceConfig{}, func(d *desk) {
+		id := core.NewTaskID()
+		_, err := d.Task(d.ctx, id)
+		wantClass(t, err, core.ErrNotFound, string(id))
+		_, err = d.Wait(d.ctx, id, time.Hour)
+		wantClass(t, err, core.ErrNotFound)
+		_, _, err = d.Result(d.ctx, id)
+		wantClass(t, err, core.ErrNotFound)
+		_, err = d.Spec(d.ctx, id)
+		wantClass(t, err, core.ErrNotFound, "task ls")
+	})
+}
+
+func TestReadyMeansAbleToRun(t *testing.T) {
+	serve(t, core.ServiceConfig{}, func(d *desk) {
+		wantClass(t, d.Ready(d.ctx), core.ErrUnavailable, "dispatcher")
+		announce := core.Announcement{Dispatcher: core.DispatcherInfo{ID: "d-1"}}
+		if err := d.store.Announce(d.ctx, announce); err != nil {
+			t.Fatal(err)
+		}
+		wantClass(t, d.Ready(d.ctx), core.ErrUnavailable, "worker")
+		announce.Workers = []core.Worker{{ID: "w-1", State: core.WorkerRunning, Slots: 1}}
+		if err := d.store.Announce(d.ctx, announce); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Ready(d.ctx); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Second) // of the bubble: both fall silent
+		wantClass(t, d.Ready(d.ctx), core.ErrUnavailable)
+	})
+}
+
+func TestRemovalByNameTakesAllVersions(t *testing.T) {
+	serve(t, core.ServiceConfig{}, func(d *desk) {
+		d.register("f", "1")
+		d.register("f", "2")
+		d.register("g", "1")
+		gone, err := d.RemoveFunction(d.ctx, "f")
+		if err != nil || len(gone) != 2 {
+			t.Fatal(gone, err)
+		}
+		left, err := d.Functions(d.ctx)
+		if err != nil || len(left) != 1 || left[0].Name != "g" {
+			t.Fatal(left, err)
+		}
+	})
+}
