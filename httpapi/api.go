@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"path"
 	"reflect"
 	"slices"
 	"strings"
@@ -34,17 +35,8 @@ type none struct{}
 // routes declares every route and returns the handler of all of them.
 func (s *Server) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
-	config := huma.DefaultConfig("faasctl", s.cfg.Version)
-	config.CreateHooks, config.DocsPath, config.SchemasPath, config.OpenAPIPath = nil, "", "", ""
-	config.Info.Description = "Functions as a service, self-hosted. The four routes under \"family\" keep the contract of the systems " +
-		"that faasctl descends from; everything else is native. Errors are application/problem+json (RFC 9457)."
-	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {
-		Type: "http", Scheme: "bearer", Description: "The server's token. Its own user and root need none on loopback.",
-	}}
-	config.Security = []map[string][]string{{"token": {}}, {}}
-	config.Tags = []*huma.Tag{{Name: "family"}, {Name: "functions"}, {Name: "tasks"}, {Name: "system"}}
-	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[problem](), reflect.TypeFor[wire.Problem]())
-	a := &api{s: s, mux: mux, huma: humago.New(mux, config)}
+	a := &api{s: s, mux: mux, huma: humago.New(mux, s.description())}
+	a.huma.OpenAPI().Components.Schemas.RegisterTypeAlias(reflect.TypeFor[problem](), reflect.TypeFor[wire.Problem]())
 	for _, part := range []func(*api){familyRoutes, functionRoutes, taskRoutes, batchRoutes, resultRoutes, eventRoutes, systemRoutes} {
 		part(a)
 	}
@@ -56,7 +48,29 @@ func (s *Server) routes() (http.Handler, error) {
 	mux.HandleFunc("GET /openapi.json", s.serveOpenAPI)
 	mux.HandleFunc("GET /docs", serveDocs)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.noRoute(mux, w, r) })
-	return mux, nil
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The mux would redirect to the shortest form of a path; a client that
+		// writes another one is told that there is nothing.
+		if clean := path.Clean(r.URL.Path); clean != r.URL.Path && clean+"/" != r.URL.Path {
+			nothing(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), nil
+}
+
+// description is the part of the OpenAPI document that is not about one route.
+func (s *Server) description() huma.Config {
+	config := huma.DefaultConfig("faasctl", s.cfg.Version)
+	config.CreateHooks, config.DocsPath, config.SchemasPath, config.OpenAPIPath = nil, "", "", ""
+	config.Info.Description = "Functions as a service, self-hosted. The four routes under \"family\" keep the contract of the systems " +
+		"that faasctl descends from; everything else is native. Errors are application/problem+json (RFC 9457)."
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {
+		Type: "http", Scheme: "bearer", Description: "The server's token. Its own user and root need none on loopback.",
+	}}
+	config.Security = []map[string][]string{{"token": {}}, {}}
+	config.Tags = []*huma.Tag{{Name: "family"}, {Name: "functions"}, {Name: "tasks"}, {Name: "system"}}
+	return config
 }
 
 func (s *Server) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
@@ -74,7 +88,7 @@ func (s *Server) noRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Requ
 		}
 	}
 	if len(allowed) == 0 {
-		newProblem(core.Errorf(core.ErrNotFound, "", "there is nothing at %s", clip(r.URL.Path, 128)).WithHint("/docs lists every route")).write(w)
+		nothing(w, r)
 		return
 	}
 	p := newProblem(core.Errorf(core.ErrMalformed, "", "%s does not take %s", clip(r.URL.Path, 128), clip(r.Method, 16)).
@@ -82,6 +96,10 @@ func (s *Server) noRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Requ
 	p.Status, p.Title = http.StatusMethodNotAllowed, "Method not allowed"
 	p.headers.Set("Allow", strings.Join(allowed, ", "))
 	p.write(w)
+}
+
+func nothing(w http.ResponseWriter, r *http.Request) {
+	newProblem(core.Errorf(core.ErrNotFound, "", "there is nothing at %s", clip(r.URL.Path, 128)).WithHint("/docs lists every route")).write(w)
 }
 
 // Errors that any route may answer with.

@@ -167,7 +167,7 @@ type lineReader struct {
 // may come together with the error that ended the stream.
 func (l *lineReader) next(max int) (lines []json.RawMessage, err error) {
 	var bytesRead int64
-	for len(lines) < max && (len(lines) == 0 || (l.in.Buffered() > 0 && bytesRead < l.most)) {
+	for len(lines) < max && (len(lines) == 0 || (l.arrived() && bytesRead < l.most)) {
 		var line []byte
 		line, err = l.line()
 		bytesRead += int64(len(line))
@@ -179,6 +179,12 @@ func (l *lineReader) next(max int) (lines []json.RawMessage, err error) {
 		}
 	}
 	return lines, nil
+}
+
+// arrived reports whether a whole line can be read without waiting.
+func (l *lineReader) arrived() bool {
+	data, _ := l.in.Peek(l.in.Buffered())
+	return bytes.IndexByte(data, '\n') >= 0
 }
 
 func (l *lineReader) line() ([]byte, error) {

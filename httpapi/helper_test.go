@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,6 +144,9 @@ func (st *stack) send(method, path, body string, headers ...string) answerOf {
 	}
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")
+		if name == "" {
+			continue
+		}
 		request.Header.Set(name, value)
 		if name == "Host" {
 			request.Host = value
@@ -225,4 +229,26 @@ func (st *stack) finish(state core.State, result core.Result) {
 		st.t.Fatalf("%d tasks are queued, want 1", len(held))
 	}
 	st.settle(held[0], state, result)
+}
+
+// tapped tells when somebody looks at tasks, and fails when told to.
+type tapped struct {
+	*memstore.Store
+	looked chan struct{}
+	fail   atomic.Pointer[error]
+}
+
+func (s *tapped) Tasks(ctx context.Context, ids []core.TaskID) ([]core.Task, error) {
+	select {
+	case s.looked <- struct{}{}:
+	default:
+	}
+	if err := s.fail.Load(); err != nil {
+		return nil, *err
+	}
+	return s.Store.Tasks(ctx, ids)
+}
+
+func contextWithPeer(r *http.Request, p *peer) context.Context {
+	return context.WithValue(r.Context(), peerKey{}, p)
 }

@@ -196,7 +196,7 @@ try:
 except urllib.error.HTTPError as e:
     print(e.code)`
 	for uid, want := range map[uint32]string{0: "200\n", strangerUID: "401\n"} {
-		command := exec.Command("python3", "-c", script, st.server.URL())
+		command := exec.Command("/usr/bin/python3", "-c", script, st.server.URL())
 		command.Dir = "/"
 		command.Env = []string{"PATH=/usr/bin:/bin"}
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
