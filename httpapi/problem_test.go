@@ -54,7 +54,6 @@ func TestProblemDocuments(t *testing.T) {
 		{"GET", "/v1/tasks?limit=5000", "", ""},
 		{"GET", "/v1/tasks?state=LOST", "", ""},
 		{"GET", "/v1/events?after=yesterday", "", ""},
-		{"GET", "/v1/events?after=1-1&follow=false", "", ""},
 		{"GET", "/v1/functions/g", "", ""},
 		{"POST", "/v1/tasks", `{"function":"g"}`, ""},
 		{"POST", "/v1/tasks", `{"function":"f","args":[3,}`, ""},
