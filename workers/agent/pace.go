@@ -71,14 +71,15 @@ func (a *Agent) work() {
 // fit says how many calls from the head of waiting make one batch: at least one,
 // at most share.
 func (p pace) fit(waiting []core.Assignment, share int) int {
+	const dust = 1e-9 // of adding fractions
 	n, left := 0, 1.0
 	for n < min(share, maxDepth, len(waiting)) {
 		left -= 1 / float64(p.depth(waiting[n].Function.ID))
-		if n > 0 && left < 0 {
+		if n > 0 && left < -dust {
 			break
 		}
 		n++
-		if left <= 0 {
+		if left <= dust {
 			break
 		}
 	}
