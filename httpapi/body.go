@@ -29,7 +29,8 @@ const (
 // bodyLimit is how many bytes a request's body may have: the payload in
 // base64 with its line feeds, and the JSON around it.
 func (s *Server) bodyLimit() int64 {
-	return int64(s.cfg.MaxPayload)/3*4 + int64(s.cfg.MaxPayload)/32 + bodySlack
+	payload := int64(s.service.MaxPayload())
+	return payload/3*4 + payload/32 + bodySlack
 }
 
 // contentType returns the media type of a request's body, which must be one of
@@ -101,7 +102,7 @@ func unreadable(err error) error {
 }
 
 func (s *Server) bodyTooLarge(size int64) error {
-	return core.Errorf(core.ErrTooLarge, "", "the body is %d bytes or more, above what a payload of %d bytes needs", size, s.cfg.MaxPayload).
+	return core.Errorf(core.ErrTooLarge, "", "the body is %d bytes or more, above what a payload of %d bytes needs", size, s.service.MaxPayload()).
 		WithHint("pass a path or a key to the data instead, or start the server with a larger --max-payload")
 }
 

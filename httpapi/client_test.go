@@ -242,7 +242,7 @@ func TestClientUnreachable(t *testing.T) {
 // A wait ends at once when the server drains, with the record as it stands.
 func TestDrainEndsWaits(t *testing.T) {
 	face := &tapped{Store: memstore.New(memstore.Config{}), looked: make(chan struct{}, 100)}
-	st := startOn(t, face.Store, face)
+	st := startOn(t, face.Store, face, 0)
 	st.function("f")
 	id := st.submit("f", `[]`)
 	answers := make(chan answerOf, 1)

@@ -21,7 +21,8 @@ const (
 
 // Config tells a Server what to serve and where. Only Service is required.
 type Config struct {
-	// Service answers the requests. Whoever made it runs its Run.
+	// Service answers the requests, and its MaxPayload bounds their bodies.
+	// Whoever made it runs its Run.
 	Service *core.Service
 	// Listen is the host and port to listen on; port 0 takes a free one. An
 	// address beyond the loopback needs a TokenFile. Default: 127.0.0.1:8000.
@@ -34,9 +35,6 @@ type Config struct {
 	// its owner may have access. Default: "" (no token: only the server's own
 	// user and root may call, on loopback).
 	TokenFile string
-	// MaxPayload bounds bodies and arguments, in decoded bytes. Default: what
-	// Service says.
-	MaxPayload int
 	// Version is what /version says. Default: that of the build.
 	Version string
 	// Logger takes requests at debug level and our own mistakes at error
@@ -72,9 +70,6 @@ func (c Config) withDefaults() Config {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:8000"
 	}
-	if c.MaxPayload == 0 && c.Service != nil {
-		c.MaxPayload = c.Service.MaxPayload()
-	}
 	if c.Version == "" {
 		c.Version = "devel"
 		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
@@ -104,9 +99,6 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	if c.Service == nil {
 		return core.Errorf(core.ErrInternal, "http", "no service was configured")
-	}
-	if c.MaxPayload < 0 {
-		return core.Errorf(core.ErrInvalid, "http", "the payload limit must be positive")
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {

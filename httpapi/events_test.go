@@ -257,7 +257,7 @@ func TestNDJSON(t *testing.T) {
 }
 
 func TestNDJSONMany(t *testing.T) {
-	st := start(t, func(c *Config) { c.MaxPayload = 1000 })
+	st := startSmall(t, 1000)
 	st.function("f")
 	const n = 5000
 	got := st.want(200, "POST", "/v1/tasks:batch", strings.Repeat("{\"function\":\"f\"}\n", n), "Content-Type: application/x-ndjson")

@@ -39,10 +39,16 @@ type stack struct {
 // start runs a server; change may alter its configuration.
 func start(t testing.TB, change ...func(*Config)) *stack {
 	t.Helper()
-	return startOn(t, memstore.New(memstore.Config{}), nil, change...)
+	return startOn(t, memstore.New(memstore.Config{}), nil, 0, change...)
 }
 
-func startOn(t testing.TB, store *memstore.Store, face core.ServiceStore, change ...func(*Config)) *stack {
+// startSmall runs a server that takes payloads of at most max bytes.
+func startSmall(t testing.TB, max int) *stack {
+	t.Helper()
+	return startOn(t, memstore.New(memstore.Config{}), nil, max)
+}
+
+func startOn(t testing.TB, store *memstore.Store, face core.ServiceStore, max int, change ...func(*Config)) *stack {
 	t.Helper()
 	st := &stack{t: t, store: store, log: &lockedBuffer{}}
 	if face == nil {
@@ -50,7 +56,7 @@ func startOn(t testing.TB, store *memstore.Store, face core.ServiceStore, change
 	}
 	logger := slog.New(slog.NewTextHandler(st.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	st.service, err = core.NewService(core.ServiceConfig{Store: face, Logger: logger, Python: "3.11"})
+	st.service, err = core.NewService(core.ServiceConfig{Store: face, Logger: logger, Python: "3.11", MaxPayload: max})
 	must(t, err)
 	cfg := Config{Service: st.service, Listen: "127.0.0.1:0", Version: "1.2.3-test", Logger: logger}
 	for _, f := range change {

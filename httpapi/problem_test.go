@@ -38,7 +38,7 @@ var changing = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{
 
 // The documents that people meet, word for word.
 func TestProblemDocuments(t *testing.T) {
-	st := start(t, func(c *Config) { c.MaxPayload = 1000 })
+	st := startSmall(t, 1000)
 	st.function("f")
 	var out strings.Builder
 	for _, c := range []struct{ method, path, body, header string }{
@@ -106,7 +106,7 @@ func TestEveryClassHasItsProblem(t *testing.T) {
 
 func TestInternalErrorsDoNotLeak(t *testing.T) {
 	face := &tapped{Store: memstore.New(memstore.Config{})}
-	st := startOn(t, face.Store, face)
+	st := startOn(t, face.Store, face, 0)
 	secret := errors.New("the password is swordfish")
 	face.fail.Store(&secret)
 	got := st.want(500, "GET", "/v1/tasks/"+uuid.NewString(), "")
@@ -142,12 +142,12 @@ func TestPanicIsAProblem(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	st := start(t, func(c *Config) { c.MaxPayload = 300_000 })
+	st := startSmall(t, 300_000)
 	pickle := append(append([]byte("\x80\x04"), make([]byte, 300_000-3)...), '.')
 	body := `{"name":"f","payload":` + quoted(encodeDill64(pickle)) + `}`
 	st.want(200, "POST", "/register_function", body)
 	body = `{"name":"f","payload":` + quoted(encodeDill64(append([]byte("\x80"), pickle...))) + `}`
-	st.want(200, "POST", "/register_function", body) // the Service has a limit of its own, which is larger here
+	st.want(413, "POST", "/register_function", body).problem(t)
 	// Far above: the answer arrives although the client is still writing.
 	big := strings.Repeat("x", 3_000_000)
 	if p := st.want(413, "POST", "/register_function", `{"name":"`+big+`"}`).problem(t); p.Code != "too-large" || p.Hint == "" {
