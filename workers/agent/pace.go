@@ -87,8 +87,9 @@ func (p pace) fit(waiting []core.Assignment, share int) int {
 }
 
 // stateWindow tells the dispatcher how much the worker can hold when that has
-// changed: slots × the depth of the dearest function at hand. What it holds
-// beyond that and has not started goes back, so that others can run it.
+// changed: slots × the depth of the dearest function at hand. When that is so dear
+// that nothing should wait behind it, what was held in advance goes back, so that
+// others can run it.
 func (a *Agent) stateWindow() {
 	size := a.cfg.Worker.Slots * a.depth()
 	if a.draining {
@@ -97,11 +98,11 @@ func (a *Agent) stateWindow() {
 	if size == a.window {
 		return
 	}
-	shrunk := size < a.window
+	dear := size < a.window && size <= a.cfg.Worker.Slots
 	a.window = size
 	a.seq++
 	a.up(core.UpWindow{Seq: a.seq, Size: size})
-	if shrunk {
+	if dear {
 		a.giveBack(max(0, size-len(a.active)))
 	}
 }
