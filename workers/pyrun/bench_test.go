@@ -1,0 +1,78 @@
+package pyrun
+
+import (
+	"testing"
+	"time"
+
+	"faasctl/core"
+)
+
+// counter is a Sink that only counts.
+type counter struct{ done chan core.State }
+
+func (c counter) Started(core.Lease, time.Time) {}
+func (c counter) Ended(o core.Outcome)          { c.done <- o.State }
+
+// benchmarkCalls runs b.N calls in batches through one child.
+func benchmarkCalls(b *testing.B, f *core.Function, codec core.Codec, args []byte, batch int) {
+	r := newRig(b, Config{})
+	r.fine()
+	sink := counter{make(chan core.State, batch)}
+	calls := make([]core.Assignment, batch)
+	for i := range calls {
+		calls[i] = assign(f, "")
+		calls[i].Codec, calls[i].Args = codec, args
+	}
+	b.ResetTimer()
+	for left := b.N; left > 0; left -= batch {
+		n := min(batch, left)
+		r.Start(calls[:n], sink)
+		for range n {
+			if state := <-sink.done; state != core.Completed {
+				b.Fatal(state)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+}
+
+func BenchmarkJSONRoundTrip(b *testing.B) {
+	benchmarkCalls(b, double, core.JSON, []byte("[[21], {}]"), 1)
+}
+
+func BenchmarkJSON64PerFrame(b *testing.B) {
+	benchmarkCalls(b, double, core.JSON, []byte("[[21], {}]"), 64)
+}
+
+func BenchmarkDillRoundTrip(b *testing.B) {
+	f := pickled(dump(b, "def double(x):\n    return x * 2\n", "double"))
+	benchmarkCalls(b, f, core.Dill, dump(b, "", "((21,), {})"), 1)
+}
+
+func BenchmarkDill64PerFrame(b *testing.B) {
+	f := pickled(dump(b, "def double(x):\n    return x * 2\n", "double"))
+	benchmarkCalls(b, f, core.Dill, dump(b, "", "((21,), {})"), 64)
+}
+
+func BenchmarkPrinting64PerFrame(b *testing.B) {
+	benchmarkCalls(b, source("f", "def f():\n    print('a line')\n"), core.JSON, []byte(none), 64)
+}
+
+func BenchmarkMegabyteResult(b *testing.B) {
+	b.SetBytes(1 << 20)
+	benchmarkCalls(b, source("f", "X = 'x' * (1 << 20)\ndef f():\n    return X\n"), core.JSON, []byte(none), 1)
+}
+
+func BenchmarkOutput(b *testing.B) {
+	b.SetBytes(16 << 20)
+	benchmarkCalls(b, source("f", "import os\nX = b'x' * (1 << 20)\ndef f():\n    for _ in range(16): os.write(1, X)\n"), core.JSON, []byte(none), 1)
+}
+
+func BenchmarkColdStart(b *testing.B) {
+	die := source("f", "import os\ndef f():\n    os._exit(0)\n")
+	r := newRig(b, Config{})
+	r.fine()
+	for b.Loop() {
+		r.call(die, none)
+	}
+}
