@@ -212,6 +212,48 @@ func TestTopDumb(t *testing.T) {
 	}
 }
 
+// TestTopAsksNothing runs the live dashboard on a terminal that answers no
+// question.
+func TestTopAsksNothing(t *testing.T) {
+	server := newTopServer(t)
+	server.start(t)
+	program := exec.Command(os.Args[0], "--url", server.url())
+	program.Env = []string{topRole + "=1", "TERM=xterm-256color"}
+	terminal, err := pty.StartWithSize(program, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer terminal.Close()
+	watchdog := time.AfterFunc(30*time.Second, func() { _ = program.Process.Kill() })
+	defer watchdog.Stop()
+	var got strings.Builder
+	buffer := make([]byte, 4096)
+	for typed := false; ; {
+		n, err := terminal.Read(buffer)
+		got.Write(buffer[:n])
+		if err != nil { // EIO: the program has ended
+			break
+		}
+		if !typed && strings.Contains(got.String(), "resize@3") {
+			typed = true
+			_, _ = terminal.Write([]byte("q"))
+		}
+	}
+	if err := program.Wait(); err != nil {
+		t.Errorf("%v: %q", err, got.String())
+	}
+	for _, question := range []string{"\x1b]10;", "\x1b]11;", "\x1b[6n", "\x1b[c", "\x1b[?u"} {
+		if strings.Contains(got.String(), question) {
+			t.Errorf("the terminal was asked %q", question)
+		}
+	}
+	for _, restored := range []string{"\x1b[?1049l", "\x1b[?25h"} {
+		if !strings.Contains(got.String(), restored) {
+			t.Errorf("the terminal was left without %q", restored)
+		}
+	}
+}
+
 func TestTopLocale(t *testing.T) {
 	for _, c := range []struct {
 		vars map[string]string

@@ -159,7 +159,7 @@ func (s *server) addAPI() error {
 		return err
 	}
 	s.api, err = httpapi.New(httpapi.Config{
-		Service: service, Listen: s.cfg.listen, TokenFile: s.cfg.tokenFile, MaxPayload: s.cfg.maxPayload,
+		Service: service, Listen: s.cfg.listen, TokenFile: s.cfg.tokenFile,
 		Version: s.version, Logger: s.cfg.log, Warnings: s.back.warnings,
 	})
 	if err != nil {
