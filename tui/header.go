@@ -70,6 +70,9 @@ func (p *headerPane) link(pic *picture) (glyph, word string, as role) {
 // store names the store and how safe it is, and if there is room the rest.
 func (p *headerPane) store(pic *picture, all bool) string {
 	s := pic.stats.Store
+	if s.Kind == "memory" {
+		s.Durability = "" // it has none, as the kind says
+	}
 	if !all {
 		s.Version, s.Memory = "", 0
 	}

@@ -85,7 +85,7 @@ func (p *numbersPane) failures(pic *picture, w int) line {
 	t := pic.stats.Totals
 	rate := p.theme.none
 	if ended := t.Ended(); ended > 0 {
-		rate = fmt.Sprintf("%.1f%%", 100*float64(t.Failed)/float64(ended))
+		rate = percent(float64(t.Failed) / float64(ended))
 	}
 	items := []item{
 		{recent, 1},
@@ -106,7 +106,7 @@ func (p *numbersPane) windows(w int) string {
 const (
 	flowLabel = 5  // " out "
 	flowRate  = 9  // "12345.6k/s"
-	flowPeak  = 16 // "  peak 1234.5/s"
+	flowPeak  = 15 // "  peak 12.3k/s"
 	flowTotal = 19 // " 999,999 submitted"
 )
 

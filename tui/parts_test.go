@@ -42,7 +42,8 @@ func TestFigures(t *testing.T) {
 		{count(2e9), "2.00G"}, {count(-1234), "-1,234"}, {count(math.MinInt64), "-9223372036.85G"},
 		{perSecond(0), "0/s"}, {perSecond(0.25), "0.2/s"}, {perSecond(99.94), "99.9/s"}, {perSecond(118.2), "118/s"}, {perSecond(12345), "12.3k/s"},
 		{perSecond(math.NaN()), "-/s"},
-		{millis(0.42), "0.4ms"}, {millis(12.3), "12ms"}, {millis(999.7), "1.0s"}, {millis(1500), "1.5s"}, {millis(91_000), "1m31s"}, {millis(-1), "-"},
+		{percent(0), "0.0%"}, {percent(0.0001), "<0.1%"}, {percent(0.123), "12.3%"},
+		{millis(0.01), "<0.1ms"}, {millis(0.42), "0.4ms"}, {millis(12.3), "12ms"}, {millis(999.7), "1.0s"}, {millis(1500), "1.5s"}, {millis(91_000), "1m31s"}, {millis(-1), "-"},
 		{millis(math.Inf(1)), "11574d01h"},
 		{span(-time.Second), "0s"}, {span(75 * time.Second), "1m15s"}, {span(3 * time.Hour), "3h00m"}, {span(50 * time.Hour), "2d02h"},
 		{age(59 * time.Second), "59s"}, {age(75 * time.Second), "1m"}, {age(30 * time.Hour), "30h"}, {age(72 * time.Hour), "3d"}, {age(math.MaxInt64), "999d"},
@@ -184,5 +185,16 @@ func TestGap(t *testing.T) {
 	}
 	if m.picture.connected != noon.Add(12*time.Second) {
 		t.Errorf("connected since %v", m.picture.connected)
+	}
+}
+
+// TestAnotherStore forgets the tasks of a store that was replaced by another.
+func TestAnotherStore(t *testing.T) {
+	m := newTestModel(termenv.Ascii, true)
+	m.Update(Batch{At: noon, News: []News{NewsStats{noon, core.Stats{Totals: core.Totals{Submitted: 9}}}, NewsTasks{fixtureTasks()}}})
+	later := noon.Add(time.Second)
+	m.Update(Batch{At: later, News: []News{NewsStats{later, core.Stats{Totals: core.Totals{Submitted: 2}}}}})
+	if n := m.picture.tasks.len(); n != 0 {
+		t.Errorf("%d tasks of the old store are shown", n)
 	}
 }

@@ -51,6 +51,9 @@ func (p *picture) fold(b Batch) {
 }
 
 func (p *picture) foldStats(n NewsStats) {
+	if p.seen && another(p.stats, n.Stats) {
+		p.tasks, p.clock = taskList{}, storeClock{} // nothing of the old one is true here
+	}
 	if p.seen {
 		p.count(n.Stats.Totals, n.At.Sub(p.answered))
 	}
@@ -64,6 +67,11 @@ func (p *picture) foldStats(n NewsStats) {
 	for _, w := range n.Stats.Workers {
 		p.clock.observe(w.Seen, n.At)
 	}
+}
+
+// another reports whether two snapshots are of two stores: totals only grow.
+func another(before, after core.Stats) bool {
+	return after.Totals.Submitted < before.Totals.Submitted || after.Store.Kind != before.Store.Kind
 }
 
 // count adds what happened since the last snapshot to the graphs. The seconds

@@ -37,15 +37,15 @@ type pump struct {
 	ready chan struct{} // closed when the first snapshot is there
 
 	mu       sync.Mutex
-	pending  []News    // oldest first, keepNews at most
-	dropped  int       // events that pending had no room for
-	through  string    // the stream entry that the last snapshot includes
-	answered bool      // there was a snapshot
-	listing  bool      // a listing of tasks is wanted
-	broken   bool      // the model was told that the stream broke off
-	failing  bool      // the last snapshot could not be had
-	reopen   func()    // breaks the stream off, to open it again at once
-	opened   time.Time // when the stream was opened; zero while it is not
+	pending  []News     // oldest first, keepNews at most
+	dropped  int        // events that pending had no room for
+	last     core.Stats // the last snapshot
+	answered bool       // there was one
+	listing  bool       // a listing of tasks is wanted
+	broken   bool       // the model was told that the stream broke off
+	failing  bool       // the last snapshot could not be had
+	reopen   func()     // breaks the stream off, to open it again at once
+	opened   time.Time  // when the stream was opened; zero while it is not
 }
 
 func newPump(feed Feed, now func() time.Time, send func(Batch)) *pump {
@@ -157,7 +157,10 @@ func (p *pump) snapshot(ctx context.Context) {
 	if err != nil {
 		p.listing = true // what changed meanwhile may not be in the stream
 	} else {
-		p.through = stats.Through
+		if p.answered && another(p.last, stats) {
+			recovered, p.listing = true, true
+		}
+		p.last = stats
 		if !p.answered {
 			p.answered = true
 			close(p.ready)
@@ -196,7 +199,7 @@ func (p *pump) events(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	after, pause := p.last(), retryMin
+	after, pause := p.through(), retryMin
 	for {
 		stream, leave := context.WithCancel(ctx)
 		began := p.now()
@@ -223,7 +226,7 @@ func (p *pump) events(ctx context.Context) {
 		p.add(NewsStream{err})
 		p.streams(nil, time.Time{}, true)
 		if errors.Is(err, core.ErrGone) {
-			after = p.last()
+			after = p.through()
 		}
 		if p.now().Sub(began) > streamSettled {
 			pause = retryMin
@@ -256,11 +259,11 @@ func (p *pump) hear(e core.Event) {
 	p.add(NewsEvent{e})
 }
 
-// last is the stream entry that the last snapshot includes.
-func (p *pump) last() string {
+// through is the stream entry that the last snapshot includes.
+func (p *pump) through() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.through
+	return p.last.Through
 }
 
 // sleep waits for d, for the bell, or for the end of ctx, which it reports as

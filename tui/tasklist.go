@@ -21,7 +21,7 @@ type taskRow struct {
 	attempt   int
 	worker    core.WorkerID
 	submitted time.Time // zero: unknown
-	started   time.Time // of a running task; zero: unknown
+	started   time.Time // of a running task: its claim until the start is known; zero: unknown
 	run       float64   // ms; below 0: unknown
 	changed   time.Time // when it got into its state, by the store's clock
 }
@@ -85,11 +85,15 @@ func (l *taskList) apply(e core.Event) {
 	switch e.Kind {
 	case core.TaskClaimed, core.TaskReleased, core.TaskLost, core.TaskSubmitted:
 		r.started, r.run = time.Time{}, -1
-		if e.Kind != core.TaskClaimed {
+		if e.Kind == core.TaskClaimed {
+			r.started = e.At
+		} else {
 			r.worker = ""
 		}
-	case core.TaskStarted:
-		r.started, r.run, r.failure = e.At, -1, ""
+	case core.TaskStarted: // told some seconds late, on a beat: the claim is nearer
+		if r.run, r.failure = -1, ""; r.started.IsZero() {
+			r.started = e.At
+		}
 	case core.TaskFailed, core.TaskRetried:
 		r.failure = core.FailureKind(e.Detail)
 	case core.TaskCompleted:
@@ -114,7 +118,7 @@ func (r *taskRow) learn(e core.Event) {
 	case core.TaskSubmitted:
 		r.submitted = e.At
 	case core.TaskCompleted, core.TaskFailed, core.TaskCancelled, core.TaskRetried:
-		if e.RunMS > 0 {
+		if e.RunMS > 0 || e.Kind == core.TaskCompleted {
 			r.run = e.RunMS
 		}
 		if r.submitted.IsZero() && e.RunMS+e.WaitMS > 0 && e.Kind != core.TaskRetried {
@@ -174,9 +178,11 @@ func (r *taskRow) take(task core.Task) {
 	r.failure, r.attempt, r.worker = task.Failure, task.Attempt, task.Worker
 	r.submitted, r.started, r.changed, r.run = task.Submitted, time.Time{}, changed(task), -1
 	switch {
-	case task.Started.IsZero():
+	case task.State == core.Running && task.Started.IsZero():
+		r.started = task.Claimed
 	case task.State == core.Running:
 		r.started = task.Started
+	case task.Started.IsZero():
 	case !task.Finished.IsZero():
 		r.run = float64(task.Finished.Sub(task.Started)) / float64(time.Millisecond)
 	}

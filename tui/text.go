@@ -112,11 +112,21 @@ func perSecond(rate float64) string {
 	return fmt.Sprintf("%.1f/s", rate)
 }
 
+// percent writes a share of one; some is never shown as none.
+func percent(share float64) string {
+	if share > 0 && share < 0.0005 {
+		return "<0.1%"
+	}
+	return fmt.Sprintf("%.1f%%", 100*share)
+}
+
 // millis writes a run time given in milliseconds, with its unit.
 func millis(ms float64) string {
 	switch {
 	case math.IsNaN(ms) || ms < 0:
 		return "-"
+	case ms < 0.05:
+		return "<0.1ms"
 	case ms < 9.95:
 		return fmt.Sprintf("%.1fms", ms)
 	case ms < 999.5:

@@ -36,12 +36,16 @@ func TestMain(m *testing.M) {
 // TestSilentTerminal runs a program on a terminal that answers no question: it
 // must ask none.
 func TestSilentTerminal(t *testing.T) {
-	began := time.Now()
-	if got := onTerminal(t, "quiet", "output"); got != "output" {
-		t.Errorf("the terminal got %q, want nothing but the output", got)
+	quickest := time.Hour
+	for range 3 { // a busy machine may be slow once
+		began := time.Now()
+		if got := onTerminal(t, "quiet", "output"); got != "output" {
+			t.Fatalf("the terminal got %q, want nothing but the output", got)
+		}
+		quickest = min(quickest, time.Since(began))
 	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("it took %v", took)
+	if quickest > time.Second {
+		t.Errorf("it took %v", quickest)
 	}
 }
 
@@ -57,7 +61,8 @@ func TestAskingIsSeen(t *testing.T) {
 func onTerminal(t *testing.T, as, enough string) string {
 	t.Helper()
 	program := exec.Command(os.Args[0])
-	program.Env = []string{role + "=" + as, "TERM=xterm-256color"}
+	program.Env = []string{role + "=" + as, "TERM=xterm-256color",
+		"GORACE=atexit_sleep_ms=0"} // the race detector would wait a second at exit
 	terminal, err := pty.Start(program)
 	if err != nil {
 		t.Fatal(err)
