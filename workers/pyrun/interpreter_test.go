@@ -51,7 +51,7 @@ func TestFindOrderAndCache(t *testing.T) {
 		t.Errorf("/bin/true: %v", err)
 	}
 	bare := filepath.Join(home, "bare")
-	write(t, bare, "#!/bin/sh\nexec "+real+" -S \"$@\"\n", 0o755)
+	write(t, bare, "#!/bin/sh\nunset PYTHONPATH\nexec "+real+" -S \"$@\"\n", 0o755)
 	if found, probes, err := Find(ctx, bare); err != nil || found.Dill != "" || !strings.Contains(probes[0].Warning, "no dill") {
 		t.Errorf("without dill: %+v %+v %v", found, probes, err)
 	}
@@ -120,7 +120,8 @@ func TestInspectRefuses(t *testing.T) {
 			t.Errorf("%q: %v", clip(c.text, 20), err)
 			continue
 		}
-		if c.excerpt != "*" && syntax.Excerpt() != c.excerpt {
+		line, _, _ := strings.Cut(c.excerpt, "\n") // where the caret stands depends on the version
+		if got := syntax.Excerpt(); c.excerpt != "*" && (!strings.HasPrefix(got, line) || strings.HasSuffix(c.excerpt, "^") != strings.HasSuffix(got, "^")) {
 			t.Errorf("%q: excerpt\n%s", c.text, syntax.Excerpt())
 		}
 	}

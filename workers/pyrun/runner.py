@@ -88,10 +88,10 @@ quote = json.encoder.c_encode_basestring or json.encoder.py_encode_basestring
 
 
 class Plain:
-    """Tells whether a value is exactly what the C encoder makes of it, and no larger than room."""
+    """Tells whether a value is exactly what the C encoder makes of it; TooLarge above room bytes or nodes values."""
 
-    def __init__(self, room):
-        self.room = room
+    def __init__(self, room, nodes):
+        self.room, self.nodes = room, nodes
 
     def check(self, value, depth=MAX_DEPTH):
         kind = type(value)
@@ -99,30 +99,39 @@ class Plain:
             return self.atoms((kind,), (value,))
         if depth == 0:
             return False
+        if kind is not dict and kind is not list and kind is not tuple:
+            return False
+        self.charge(len(value) + 1, 2 * len(value) + 1)  # brackets, commas, and a character for each
         if kind is dict:
             kinds = set(map(type, value))
             if not kinds <= {str} or not self.atoms(kinds, value):
                 return False
             value = value.values()
-        elif kind is not list and kind is not tuple:
-            return False
         kinds = set(map(type, value))
         if kinds <= ATOMS:
             return self.atoms(kinds, value)
-        if not self.atoms(kinds & ATOMS, [v for v in value if type(v) in ATOMS]):
+        if kinds & ATOMS and not self.atoms(kinds & ATOMS, [v for v in value if type(v) in ATOMS]):
             return False
-        return all(type(v) in ATOMS or self.check(v, depth - 1) for v in value)
+        for item in value:
+            if type(item) not in ATOMS and not self.check(item, depth - 1):
+                return False
+        return True
 
     def atoms(self, kinds, values):
-        """Charges values, whose types are kinds, at the least that each costs in JSON."""
-        self.room -= len(values) + 1
+        """Charges the characters of values, whose types are kinds. Integers may have too many digits."""
         if str in kinds:
-            self.room -= sum(map(len, values if len(kinds) == 1 else [v for v in values if type(v) is str]))
+            self.charge(0, sum(map(len, values if len(kinds) == 1 else [v for v in values if type(v) is str])))
         if int in kinds:
             ints = values if len(kinds) == 1 else [v for v in values if type(v) is int]
-            if max(ints) >= QUICK_INT or min(ints) <= -QUICK_INT:
-                return False
-        return self.room >= 0
+            return max(ints, default=0) < QUICK_INT and min(ints, default=0) > -QUICK_INT
+        return True
+
+    def charge(self, nodes, room):
+        """Room is charged at the least that a value costs in JSON, so that nothing is refused that fits."""
+        self.nodes -= nodes
+        self.room -= room
+        if self.room < 0 or self.nodes < 0:
+            raise TooLarge
 
 
 class Projection:
@@ -241,7 +250,7 @@ def sorted_if_possible(values):
 def project(value, room, nodes=1 << 62):
     """Returns value as strict JSON in UTF-8; TooLarge above room bytes or nodes values."""
     try:
-        if Plain(min(room, nodes * 64)).check(value):
+        if Plain(room, nodes).check(value):
             encoded = encode_native(value).encode()
             if len(encoded) <= room:
                 return encoded

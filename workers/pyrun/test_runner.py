@@ -63,7 +63,7 @@ class ProjectionTest(unittest.TestCase):
 
     def test_quick_and_exact_ways_agree(self):
         for value in (None, 1, 1.5, "é\x00\\\"", [1, (2, 3)], {"a": [1, {"b": ()}]}, [[], {}, ""], True, -0.0, 1e-7, 2**63):
-            self.assertTrue(runner.Plain(LIMIT).check(value), value)
+            self.assertTrue(runner.Plain(LIMIT, 1000).check(value), value)
             self.assertEqual(runner.project(value, LIMIT), runner.Projection(LIMIT, 1000).text(value).encode())
 
     def test_what_json_would_coerce(self):
