@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"context"
 	"net/url"
 	"strings"
 	"time"
@@ -22,6 +23,14 @@ const (
 	minBackoff   = 8 * time.Millisecond
 	maxBackoff   = 64 * time.Millisecond
 )
+
+// silence keeps go-redis from writing to our standard error: it has one logger
+// for the whole process, and every error that it logs it also returns.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+func init() { redis.SetLogger(silence{}) }
 
 // dialer reads a URL and returns a function that makes clients for it.
 func dialer(raw string) (func() *redis.Client, error) {
