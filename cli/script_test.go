@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			env.Vars = append(env.Vars, cleanEnv(t, home, "EXAMPLES="+examples)...)
+			env.Vars = append(env.Vars, cleanEnv(t, home, "EXAMPLES="+examples, "FAASCTL_URL="+nobody)...)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -84,6 +84,9 @@ func cleanEnv(t testing.TB, home string, more ...string) []string {
 	}, more...)
 }
 
+// nobody is an address where no server of ours listens.
+const nobody = "http://127.0.0.1:9"
+
 // stack is a running `faasctl up`, `serve` or `dispatcher`.
 type stack struct {
 	cmd   *exec.Cmd

@@ -92,8 +92,10 @@ func (s *server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range s.back.warnings {
-		s.warn("%s", warning)
+	if !s.cfg.memory { // of which the banner says it
+		for _, warning := range s.back.warnings {
+			s.warn("%s", warning)
+		}
 	}
 	if err := s.back.buryDead(ctx, s.warn); err != nil {
 		return err
