@@ -151,7 +151,7 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 		if f.cancelled {
 			state, result = core.Cancelled, failed(f.Codec, cancelledBy("cancelled while it ran"))
 		}
-		took := min(time.Duration(min(r.ns, 1<<62)), now.Sub(s.flight.since)+time.Since(now))
+		took := min(time.Duration(min(r.ns, 1<<62)), now.Sub(s.flight.since)) // its word, within what we saw
 		s.end(f, state, result, took, true)
 	}
 	doomed := s.doom.kind != doomNone

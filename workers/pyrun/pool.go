@@ -59,7 +59,7 @@ func NewPool(c Config) (*Pool, error) {
 	}
 	p := &Pool{config: c, env: env, ready: make(chan struct{}), forks: make(chan func())}
 	for i := range c.Slots {
-		s := &slot{pool: p, number: i, bell: -1, log: c.Logger.With("slot", i)}
+		s := &slot{pool: p, bell: -1, log: c.Logger.With("slot", i)}
 		p.slots = append(p.slots, s)
 		p.idle = append(p.idle, s)
 	}

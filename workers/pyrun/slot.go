@@ -13,9 +13,8 @@ import (
 // slot is one place to execute in: a goroutine that owns one child, starts
 // another when it dies, and runs one batch at a time.
 type slot struct {
-	pool   *Pool
-	number int
-	log    *slog.Logger
+	pool *Pool
+	log  *slog.Logger
 
 	// Guarded by pool.mu.
 	bell   int // eventfd; rings when given, orders or pool.stopped have changed
