@@ -59,6 +59,12 @@ func (g *gate) admit(r *http.Request) error {
 	if g.tokened && g.bearer(r.Header.Get("Authorization")) {
 		return nil
 	}
+	for _, header := range []string{"Forwarded", "X-Forwarded-For", "Via"} {
+		if r.Header.Get(header) != "" {
+			// The connection is the proxy's; whose the request is nobody knows.
+			return g.refuse("what comes through a proxy needs the server's token")
+		}
+	}
 	p, _ := r.Context().Value(peerKey{}).(*peer)
 	if p == nil || !p.loopback() {
 		return g.refuse("callers from elsewhere need the server's token")

@@ -89,6 +89,10 @@ func TestOwnerPassesWithoutTheToken(t *testing.T) {
 	st := start(t, func(c *Config) { c.TokenFile = path })
 	st.want(200, "GET", "/version", "")
 	st.want(200, "GET", "/version", "", "Authorization: Bearer of something else")
+	// A proxy on this machine carries other people's requests.
+	st.want(401, "GET", "/version", "", "X-Forwarded-For: 192.0.2.7").problem(t)
+	st.want(401, "GET", "/version", "", "Forwarded: for=192.0.2.7").problem(t)
+	st.want(200, "GET", "/version", "", "X-Forwarded-For: 192.0.2.7", "Authorization: Bearer "+testToken)
 }
 
 func TestNewRefuses(t *testing.T) {

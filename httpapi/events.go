@@ -130,6 +130,9 @@ func (s *Server) follow(ctx context.Context, after string, events []core.Event, 
 	defer cancel()
 	out := &eventWriter{x: exchangeOf(ctx), patience: s.cfg.WriteTimeout}
 	out.begin()
+	if out.x.r.Method == http.MethodHead {
+		return
+	}
 	for {
 		switch {
 		case patient.Err() != nil:

@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"faasctl/core"
+	"faasctl/core/memstore"
+	"faasctl/httpapi/client"
 
 	"golang.org/x/sys/unix"
 )
@@ -155,21 +158,64 @@ func TestEventsToComeAndHeartbeat(t *testing.T) {
 	}
 }
 
+// What was trimmed away is told of, and the stream goes on.
 func TestEventsReset(t *testing.T) {
-	st := start(t)
+	face := &tapped{Store: memstore.New(memstore.Config{}), failEvents: func(after string) error {
+		if after == "1-1.0" {
+			return core.ErrGone
+		}
+		return nil
+	}}
+	st := startOn(t, face.Store, face, 0)
 	st.function("f")
-	var out []core.Event
+	var kinds []core.EventKind
 	enough := errors.New("enough")
 	err := st.client.Events(context.Background(), "1-1.0", func(e core.Event) error {
-		if out = append(out, e); e.Kind == core.FunctionRegistered {
+		if kinds = append(kinds, e.Kind); e.Kind == core.FunctionRegistered {
 			return enough
 		}
 		return nil
 	})
-	if !errors.Is(err, enough) {
+	if !errors.Is(err, enough) || len(kinds) != 2 || kinds[0] != client.Reset {
+		t.Fatalf("%v, %v", kinds, err)
+	}
+	if _, err := st.client.EventsOnce(context.Background(), "1-1.0", 1); !errors.Is(err, core.ErrGone) || core.HintOf(err) == "" {
 		t.Fatal(err)
 	}
-	t.Logf("after an id that was never there: %v", out)
+	st.want(200, "HEAD", "/v1/events", "")
+}
+
+// A stream outlives the store: it says so and goes on where it was.
+func TestEventsOutliveTheStore(t *testing.T) {
+	var down atomic.Bool
+	face := &tapped{Store: memstore.New(memstore.Config{}), failEvents: func(string) error {
+		if down.Swap(false) {
+			return core.ErrUnavailable
+		}
+		return nil
+	}}
+	st := startOn(t, face.Store, face, 0, func(c *Config) { c.Heartbeat = 10 * time.Millisecond })
+	st.function("f")
+	down.Store(true)
+	st.want(503, "GET", "/v1/events", "").problem(t) // not yet begun: a plain problem
+	answer, err := st.http.Get(st.server.URL() + "/v1/events")
+	must(t, err)
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	read := func(prefix string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), prefix) {
+				return
+			}
+		}
+		t.Fatalf("no %q: %v", prefix, lines.Err())
+	}
+	read(": nothing new")
+	down.Store(true)
+	read(": the store is out of reach")
+	st.submit("f", `[]`)
+	read("event: task.submitted")
 }
 
 // A client that reads nothing is cut off, and nothing piles up for it.

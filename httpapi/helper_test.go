@@ -240,8 +240,18 @@ func (st *stack) finish(state core.State, result core.Result) {
 // tapped tells when somebody looks at tasks, and fails when told to.
 type tapped struct {
 	*memstore.Store
-	looked chan struct{}
-	fail   atomic.Pointer[error]
+	looked     chan struct{}
+	fail       atomic.Pointer[error]
+	failEvents func(after string) error
+}
+
+func (s *tapped) Events(ctx context.Context, after string, max int, wait time.Duration) ([]core.Event, error) {
+	if s.failEvents != nil {
+		if err := s.failEvents(after); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.Events(ctx, after, max, wait)
 }
 
 func (s *tapped) Tasks(ctx context.Context, ids []core.TaskID) ([]core.Task, error) {

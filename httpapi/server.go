@@ -154,10 +154,6 @@ func (s *Server) Close() error {
 	return s.listener.Close()
 }
 
-// Handler is the whole door without the socket. A request that comes through
-// it has no connection to look up, so it needs the token.
-func (s *Server) Handler() http.Handler { return s.handler }
-
 // patient returns a context for waits and streams of one request: it ends
 // with the request or when the server drains.
 func (s *Server) patient(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -178,6 +174,7 @@ func (s *Server) protect(next http.Handler) http.Handler {
 		head := rec.Header()
 		head.Set("X-Content-Type-Options", "nosniff")
 		head.Set("Cache-Control", "no-store")
+		head.Set("Cross-Origin-Resource-Policy", "same-origin")
 		head.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		if err := s.guard.check(r); err != nil {
 			s.refusal(r.Context(), err).write(rec)
