@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -45,10 +46,15 @@ func (s *Store) failed(op string, ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &contextError{op: op, err: context.Cause(ctx)}
 	}
+	// The connection has the same deadline and may notice it first.
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return &contextError{op: op, err: context.DeadlineExceeded}
+	}
 	wrapped := &core.Error{Class: core.ErrInternal, Op: op, Detail: "Redis refused", Err: err}
 	text := err.Error()
 	for _, p := range passing {
-		if redis.HasErrorPrefix(err, p.begin) || strings.Contains(text, " "+p.begin+" ") {
+		// Redis 6.2 wraps what a command in a script answered: "… -OOM command …".
+		if redis.HasErrorPrefix(err, p.begin) || strings.Contains(text, " -"+p.begin+" ") {
 			wrapped.Class, wrapped.Hint = core.ErrUnavailable, p.hint
 			return wrapped
 		}

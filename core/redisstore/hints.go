@@ -31,7 +31,7 @@ func (s *Store) Listen(ctx context.Context, hear func(core.Hint)) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, redis.ErrClosed) && s.tail.isClosed() {
+		if s.ending.Err() != nil {
 			return core.Errorf(core.ErrUnavailable, "listen", "the store was closed")
 		}
 		if time.Since(began) > 2*maxRedial {
@@ -41,6 +41,7 @@ func (s *Store) Listen(ctx context.Context, hear func(core.Hint)) error {
 		// Jitter, so that not all processes come back at the same moment.
 		select {
 		case <-time.After(wait/2 + rand.N(wait)):
+		case <-s.ending.Done():
 		case <-ctx.Done():
 			return nil
 		}
@@ -60,6 +61,8 @@ func (s *Store) listen(ctx context.Context, hear func(core.Hint)) error {
 	// A context does not interrupt a blocked read, closing the connection does.
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
 	defer stop()
+	stopToo := context.AfterFunc(s.ending, func() { _ = sub.Close() })
+	defer stopToo()
 	asked := false // a hearing test is under way
 	for {
 		message, err := sub.ReceiveTimeout(ctx, hearingTest)

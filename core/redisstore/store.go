@@ -95,6 +95,9 @@ type Store struct {
 	scripts scripts
 	server  server // what Open found
 
+	ending context.Context // is done when the store is closed
+	end    context.CancelFunc
+
 	warnings []string
 	swept    atomic.Int64 // Unix ms of our last gc
 	closing  sync.Once
@@ -116,6 +119,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	k := newKeys(cfg.Prefix)
 	s := &Store{cfg: cfg, client: dial(), keys: k, fixed: k.fixed(), scripts: loadScripts()}
+	s.ending, s.end = context.WithCancel(context.Background())
 	s.tail = newTailer(dial, k.events())
 	if s.server, s.warnings, err = inspect(ctx, s.client); err != nil {
 		s.Close()
@@ -128,9 +132,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // read: what may be lost.
 func (s *Store) Warnings() []string { return s.warnings }
 
-// Close ends all connections and waits for what Store started.
+// Close ends all connections and waits for what Store started. Whoever listens
+// or waits gets an error.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
+		s.end()
 		s.tail.close()
 		_ = s.client.Close() // it can only say that it was closed before
 	})

@@ -129,9 +129,3 @@ func (t *tailer) close() {
 	_ = t.client.Close() // ends a blocked read
 	t.ended.Wait()
 }
-
-func (t *tailer) isClosed() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.closed
-}

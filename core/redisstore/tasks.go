@@ -24,6 +24,10 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 				refused[i] = core.Errorf(core.ErrInvalid, op, "priority %d is not between 0 and 9", priority)
 				continue
 			}
+			if item.ID == "" || short(string(item.ID)) != string(item.ID) {
+				refused[i] = core.Errorf(core.ErrInvalid, op, "%q cannot be a task id", item.ID)
+				continue
+			}
 			envelope, apart, err := sealSpec(item.Spec)
 			if err != nil {
 				return err
@@ -85,10 +89,11 @@ func (s *Store) Spec(ctx context.Context, id core.TaskID) (core.Spec, error) {
 func (s *Store) Results(ctx context.Context, ids []core.TaskID) ([]*core.Result, error) {
 	const op = "read results"
 	found := make([]*core.Result, len(ids))
-	// Their sizes are not known beforehand: 64 results of 8 MiB are what one
-	// round trip may bring at worst.
-	for from := 0; from < len(ids); from += 64 {
-		to := min(from+64, len(ids))
+	// Their sizes are not known beforehand, and each may have 8 MiB: so few
+	// are what one round trip may bring at worst.
+	const atOnce = 16
+	for from := 0; from < len(ids); from += atOnce {
+		to := min(from+atOnce, len(ids))
 		names := make([]string, 0, to-from)
 		for _, id := range ids[from:to] {
 			names = append(names, s.keys.result(id))
