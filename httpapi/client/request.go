@@ -116,7 +116,11 @@ func (c *Client) problem(answer *http.Response) error {
 	data, _ := readBounded(answer.Body, maxProblem)
 	var p wire.Problem
 	if json.Unmarshal(data, &p) != nil || p.Detail == "" {
-		return core.Errorf(core.ClassNamed("", answer.StatusCode), "", "the server at %s answered %s", c.base, answer.Status).
+		class := core.ClassNamed("", answer.StatusCode)
+		if answer.StatusCode == http.StatusBadGateway || answer.StatusCode == http.StatusGatewayTimeout {
+			class = core.ErrUnavailable // a proxy says so of the server behind it
+		}
+		return core.Errorf(class, "", "the server at %s answered %s", c.base, answer.Status).
 			WithHint("is it faasctl that listens there?")
 	}
 	return problemError(&p, answer.StatusCode)
