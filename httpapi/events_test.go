@@ -8,9 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -222,13 +222,13 @@ func TestEventsOutliveTheStore(t *testing.T) {
 func TestSlowClientIsCut(t *testing.T) {
 	st := start(t, func(c *Config) { c.WriteTimeout = 100 * time.Millisecond })
 	st.function("f")
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })
+	}}
+	conn, err := dialer.Dial("tcp", st.server.Addr())
 	must(t, err)
-	defer unix.Close(fd)
-	must(t, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096)) // before the connect, or it has no effect
-	at := netip.MustParseAddrPort(st.server.Addr())
-	must(t, unix.Connect(fd, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}))
-	_, err = unix.Write(fd, []byte("GET /v1/events?after=oldest HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET /v1/events?after=oldest HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	must(t, err)
 	calls := "[" + strings.TrimSuffix(strings.Repeat(`{"function":"f"},`, core.MaxBatch), ",") + "]"
 	deadline := time.Now().Add(30 * time.Second)
