@@ -55,10 +55,9 @@ func field(text string) string {
 	}, text)
 }
 
-// Roster implements core.RosterStore. It shows those that are gone until the
-// next announcement forgets them, and when nobody announces, for ever: whoever
-// starts after a long stop of everything must learn which dispatchers of its
-// own are dead, as Orphan wants their ids.
+// Roster implements core.RosterStore. Their documents stay until the next
+// announcement; what was not seen for a minute is not shown even when nobody
+// announces any more.
 func (s *Store) Roster(ctx context.Context) (core.Roster, error) {
 	const op = "read the roster"
 	var clock *redis.TimeCmd
@@ -80,7 +79,7 @@ func (s *Store) Roster(ctx context.Context) (core.Roster, error) {
 			at := instant(int64(z.Score))
 			id, _ := z.Member.(string)
 			doc, there := docs[i].Val()[id]
-			if !there {
+			if !there || answer.Now.Sub(at) > forgetAfter {
 				continue
 			}
 			if err := take([]byte(doc), at); err != nil {

@@ -30,7 +30,7 @@ func TestRosterForgets(t *testing.T) {
 	for _, w := range roster.Workers {
 		states[w.ID] = w.State
 	}
-	if len(states) != 4 || states["w-silent"] != core.WorkerLost || states["w-gone"] != core.WorkerGone || states["w-here"] != core.WorkerDraining || len(roster.Dispatchers) != 1 {
+	if len(states) != 3 || states["w-silent"] != core.WorkerLost || states["w-gone"] != core.WorkerGone || states["w-here"] != core.WorkerDraining || len(roster.Dispatchers) != 0 {
 		t.Fatalf("%v, dispatchers %v", states, roster.Dispatchers)
 	}
 	// The next announcement forgets for good.

@@ -120,7 +120,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	k := newKeys(cfg.Prefix)
 	s := &Store{cfg: cfg, client: dial(), keys: k, fixed: k.fixed(), scripts: loadScripts()}
 	s.ending, s.end = context.WithCancel(context.Background())
-	s.tail = newTailer(dial, k.events())
+	s.tail = newTailer(dial, k)
 	if s.server, s.warnings, err = inspect(ctx, s.client); err != nil {
 		s.Close()
 		return nil, s.failed("open the store", ctx, err)

@@ -16,9 +16,10 @@ import (
 // read cannot be interrupted by a context, but a waiter can walk away from a
 // channel, and close ends the connection under the read.
 type tailer struct {
-	client *redis.Client
-	stream string
-	ended  sync.WaitGroup
+	client   *redis.Client
+	stream   string // key of the events
+	counters string // key of the counters
+	ended    sync.WaitGroup
 
 	mu      sync.Mutex
 	waiters int     // guarded by mu
@@ -38,8 +39,8 @@ type growth struct {
 // still waits.
 const tailBlock = 5 * time.Second
 
-func newTailer(dial func() *redis.Client, stream string) *tailer {
-	return &tailer{client: dial(), stream: stream, current: &growth{grown: make(chan struct{})}}
+func newTailer(dial func() *redis.Client, k keys) *tailer {
+	return &tailer{client: dial(), stream: k.events(), counters: k.counters(), current: &growth{grown: make(chan struct{})}}
 }
 
 // watch registers a waiter, which calls leave in the end.
@@ -108,16 +109,14 @@ func (t *tailer) run() {
 	}
 }
 
-// last returns the id of the newest entry.
+// last returns the id of the newest entry. The counters know it; the stream
+// would send the whole entry along.
 func (t *tailer) last(ctx context.Context) (string, error) {
-	newest, err := t.client.XRevRangeN(ctx, t.stream, "+", "-", 1).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return "", err
-	}
-	if len(newest) == 0 {
+	through, err := t.client.HGet(ctx, t.counters, "through").Result()
+	if errors.Is(err, redis.Nil) {
 		return "0-0", nil
 	}
-	return newest[0].ID, nil
+	return through, err
 }
 
 // close wakes all waiters with an error and waits for run.
