@@ -18,9 +18,9 @@ func eventsCommand(e *environment) *urfave.Command {
 			&urfave.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with those to come"},
 			&urfave.StringFlag{Name: "after", Usage: "only what came after the event with this `ID`"},
 			&urfave.IntFlag{Name: "limit", Value: 50, Usage: "without -f and --after, the last `N`; 0 = all that are kept"},
-			outputFlag("table", "json")),
+			outputFlag("table", "json", "id")),
 		Action: func(c *urfave.Context) error {
-			as, err := format(c, "table", "json")
+			as, err := format(c, "table", "json", "id")
 			if err != nil {
 				return err
 			}
@@ -101,12 +101,16 @@ func (e *environment) eventLines(as string, events []core.Event) error {
 
 // event prints one event as a line.
 func (e *environment) event(as string, event core.Event) error {
-	if as == "json" {
-		return e.jsonLine(event)
-	}
 	if event.Kind == client.Reset {
 		e.warn("some events were dropped before they could be read: %s", event.Detail)
+	}
+	switch {
+	case as == "json":
+		return e.jsonLine(event)
+	case event.Kind == client.Reset:
 		return nil
+	case as == "id":
+		return e.data([]byte(event.ID + "\n"))
 	}
 	kind := fmt.Sprintf("%-19s", event.Kind)
 	if e.colour() {
