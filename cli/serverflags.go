@@ -51,6 +51,7 @@ type serverConfig struct {
 	workers           int
 	maxPayload        int
 	log               *slog.Logger
+	logTo             *logWriter // where log writes
 }
 
 // readServer reads whichever flags the verb has.
@@ -66,7 +67,8 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 	if c.Bool("verbose") {
 		level = slog.LevelDebug
 	}
-	cfg.log = slog.New(slog.NewTextHandler(cleanWriter{e.stderr}, &slog.HandlerOptions{Level: level}))
+	cfg.logTo = &logWriter{to: e.stderr}
+	cfg.log = slog.New(slog.NewTextHandler(cfg.logTo, &slog.HandlerOptions{Level: level}))
 	switch store := c.String("store"); store {
 	case "", "redis":
 	case "memory":

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,72 +22,89 @@ const stopNow = 2 * time.Second
 
 // runStages runs all parts until ctx is done or one of them ends, and then stops
 // them stage by stage: the first stage has ended before the second is told.
-// When now is closed, all are told at once, and who does not end in stopNow is
-// left behind. It returns the error of the part that ended first, if that was
-// not asked for.
+// When now is closed, all but the last stage, on which the others stand, are
+// told at once, and who does not end within stopNow is left behind. It returns
+// the error of the part that ended first, if that was not asked for.
 func runStages(ctx context.Context, now <-chan struct{}, stages ...[]part) error {
-	type ending struct {
-		stage int
-		name  string
-		err   error
-	}
-	ends := make(chan ending)
-	left := make([]int, len(stages))
-	cancel := make([]context.CancelFunc, len(stages))
-	abandoned := make(chan struct{})
-	defer close(abandoned)
+	r := &stageRun{ends: make(chan ending), abandoned: make(chan struct{}), left: make([]int, len(stages)), cancel: make([]context.CancelFunc, len(stages))}
+	defer close(r.abandoned)
 	for i, stage := range stages {
 		var running context.Context
-		running, cancel[i] = context.WithCancel(context.WithoutCancel(ctx))
-		defer cancel[i]()
-		left[i] = len(stage)
+		running, r.cancel[i] = context.WithCancel(context.WithoutCancel(ctx))
+		defer r.cancel[i]()
+		r.left[i] = len(stage)
 		for _, p := range stage {
-			go func() {
-				end := ending{i, p.name, p.run(running)}
-				select {
-				case ends <- end:
-				case <-abandoned:
-				}
-			}()
-		}
-	}
-	var first error
-	note := func(end ending) {
-		left[end.stage]--
-		if end.err != nil && !errors.Is(end.err, context.Canceled) && first == nil {
-			first = end.err
+			go r.part(running, i, p)
 		}
 	}
 	select {
 	case <-ctx.Done():
 	case <-now:
-	case end := <-ends:
-		note(end)
+	case end := <-r.ends:
+		r.note(end)
 	}
-	var late <-chan time.Time
 	for i := range stages {
-		cancel[i]()
-		for left[i] > 0 {
+		r.cancel[i]()
+		for r.left[i] > 0 {
 			select {
-			case end := <-ends:
-				note(end)
+			case end := <-r.ends:
+				r.note(end)
+				continue
 			case <-now:
 				now = nil
-				late = time.After(stopNow)
-				for _, stop := range cancel {
+				r.late = time.After(stopNow)
+				for _, stop := range r.cancel[:len(stages)-1] {
 					stop()
 				}
-			case <-late:
-				return first
+				continue
+			case <-r.late:
 			}
+			if i < len(stages)-1 {
+				r.late = time.After(stopNow)
+				r.cancel[len(stages)-1]()
+				r.left[i] = 0
+				continue
+			}
+			return r.first
 		}
 	}
-	return first
+	return r.first
+}
+
+// stageRun is the state of runStages.
+type stageRun struct {
+	ends      chan ending
+	abandoned chan struct{}        // closed when nobody listens to ends any more
+	left      []int                // parts of each stage that have not ended
+	cancel    []context.CancelFunc // of each stage
+	late      <-chan time.Time     // when patience is over; nil = never
+	first     error
+}
+
+// ending is what became of a part.
+type ending struct {
+	stage int
+	err   error
+}
+
+func (r *stageRun) part(ctx context.Context, stage int, p part) {
+	end := ending{stage, p.run(ctx)}
+	select {
+	case r.ends <- end:
+	case <-r.abandoned:
+	}
+}
+
+func (r *stageRun) note(end ending) {
+	r.left[end.stage]--
+	if end.err != nil && !errors.Is(end.err, context.Canceled) && r.first == nil {
+		r.first = end.err
+	}
 }
 
 // stopSignals returns a context that ends with the first signal to stop and a
-// channel that is closed by the second. told is called with the first.
-func stopSignals(parent context.Context, told func()) (ctx context.Context, now <-chan struct{}, release func()) {
+// channel that is closed by the second. told is called with each.
+func stopSignals(parent context.Context, told func(second bool)) (ctx context.Context, now <-chan struct{}, release func()) {
 	ctx, cancel := context.WithCancel(parent)
 	urgent := make(chan struct{})
 	signals := make(chan os.Signal, 2)
@@ -99,8 +117,8 @@ func stopSignals(parent context.Context, told func()) (ctx context.Context, now 
 				return
 			case <-signals:
 			}
+			told(count > 0)
 			if count == 0 {
-				told()
 				cancel()
 			} else {
 				close(urgent)
@@ -110,11 +128,17 @@ func stopSignals(parent context.Context, told func()) (ctx context.Context, now 
 	return ctx, urgent, func() { signal.Stop(signals); close(done); cancel() }
 }
 
-// cleanWriter keeps log lines from steering the terminal. Records come in one
-// Write each.
-type cleanWriter struct{ to io.Writer }
+// logWriter takes log records, one a Write: it keeps them from steering the
+// terminal, and drops them once it is muted.
+type logWriter struct {
+	to    io.Writer
+	muted atomic.Bool
+}
 
-func (w cleanWriter) Write(line []byte) (int, error) {
+func (w *logWriter) Write(line []byte) (int, error) {
+	if w.muted.Load() {
+		return len(line), nil
+	}
 	_, err := io.WriteString(w.to, clean(string(line)))
 	return len(line), err
 }

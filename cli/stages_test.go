@@ -59,8 +59,8 @@ func TestASecondSignalDoesNotWait(t *testing.T) {
 		now := make(chan struct{})
 		time.AfterFunc(time.Second, func() { close(now) })
 		begun := time.Now()
-		err := runStages(ctx, now, []part{j.part("dispatcher", time.Minute)}, []part{j.part("redis", 0)})
-		if took := time.Since(begun); err != nil || took != time.Second+stopNow || !slices.Equal(j.lines, []string{"redis"}) {
+		err := runStages(ctx, now, []part{j.part("dispatcher", time.Minute)}, []part{j.part("http", 0)}, []part{j.part("redis", time.Millisecond)})
+		if took := time.Since(begun); err != nil || took != time.Second+stopNow+time.Millisecond || !slices.Equal(j.lines, []string{"http", "redis"}) {
 			t.Errorf("%v %v after %v", j.lines, err, took)
 		}
 		time.Sleep(time.Minute) // so that the bubble ends with its goroutines

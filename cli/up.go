@@ -55,7 +55,12 @@ type server struct {
 
 // serve starts a server, says what it is, and runs it until it is told to stop.
 func (e *environment) serve(parent context.Context, cfg serverConfig, do job) error {
-	ctx, now, release := stopSignals(parent, func() {
+	ctx, now, release := stopSignals(parent, func(second bool) {
+		if second {
+			cfg.logTo.muted.Store(true) // what is cut off now has no reason to complain
+			e.note("%sfaasctl: stopping at once; tasks that ran will start again", e.afterCtrlC())
+			return
+		}
 		e.note("%sfaasctl: stopping; running tasks have 20 s to end (again: stop at once)", e.afterCtrlC())
 	})
 	defer release()
