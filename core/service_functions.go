@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -48,10 +49,13 @@ func (s *Service) checkFunction(f Function) error {
 		return err
 	}
 	if len(f.Body) > s.cfg.MaxPayload {
-		return tooLarge("function body", len(f.Body), s.cfg.MaxPayload)
+		return tooLarge("function bodies", len(f.Body), s.cfg.MaxPayload)
 	}
 	if f.Timeout < 0 {
 		return Errorf(ErrInvalid, "", "the time-out must not be negative")
+	}
+	if f.Python != "" && !minorVersion.MatchString(f.Python) {
+		return Errorf(ErrInvalid, "", "%q is no minor version of Python", clip(f.Python, 32)).WithHint("write it as 3.11")
 	}
 	switch f.Codec {
 	case Dill:
@@ -65,6 +69,8 @@ func (s *Service) checkFunction(f Function) error {
 	return Errorf(ErrInvalid, "", "codec %q cannot hold a function", f.Codec).WithHint("use source or dill")
 }
 
+var minorVersion = regexp.MustCompile(`^[23]\.[0-9]{1,3}$`)
+
 // CheckPickle looks at the outline of a pickle: protocol 2 or later begins
 // with 0x80 and every pickle ends with a full stop. Nothing is decoded.
 func CheckPickle(what string, data []byte) error {
@@ -76,7 +82,7 @@ func CheckPickle(what string, data []byte) error {
 }
 
 func tooLarge(what string, size, most int) error {
-	return Errorf(ErrTooLarge, "", "the %s is %d bytes, above the limit of %d", what, size, most).
+	return Errorf(ErrTooLarge, "", "%s of %d bytes are above the limit of %d", what, size, most).
 		WithHint("pass a path or a key to the data instead, or start the server with a larger --max-payload")
 }
 

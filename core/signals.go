@@ -211,7 +211,7 @@ func (d *Dispatcher) announce(leaving bool) {
 	a := Announcement{Dispatcher: d.info, Events: d.events, Leaving: leaving}
 	for _, p := range d.peers {
 		w := p.info
-		w.Held = len(p.holds) + p.unsettled
+		w.Held, w.Busy = len(p.holds)+p.unsettled, min(len(p.holds), p.info.Slots)
 		if leaving && w.Mode == Local {
 			w.State = WorkerGone
 		}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"faasctl/core"
 
@@ -76,6 +78,21 @@ func familyRoutes(a *api) {
 	}, a.s.familyResult)
 }
 
+// familyName makes a function's name of any text: the family's clients name
+// functions as they like and call them by id, so no name of theirs is refused.
+func familyName(text string) string {
+	if core.CheckName(text) == nil {
+		return text
+	}
+	name := "f_" + strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && core.CheckName("f"+string(r)) == nil {
+			return r
+		}
+		return '_'
+	}, text)
+	return name[:min(len(name), 128)]
+}
+
 func (s *Server) familyRegister(ctx context.Context, _ *none, body *familyRegister) (*answer[familyRegistered], error) {
 	switch {
 	case body.Name == nil:
@@ -87,7 +104,7 @@ func (s *Server) familyRegister(ctx context.Context, _ *none, body *familyRegist
 	if err != nil {
 		return nil, err
 	}
-	request := core.RegisterRequest{Name: *body.Name, Codec: core.Dill, Body: pickle}
+	request := core.RegisterRequest{Name: familyName(*body.Name), Codec: core.Dill, Body: pickle}
 	if body.Python != nil {
 		request.Python = *body.Python
 	}
