@@ -148,7 +148,7 @@ func (b *backend) buryDead(ctx context.Context, log func(string, ...any)) error 
 	if len(dead) == 0 {
 		return nil
 	}
-	released, err := b.store.Orphan(ctx, dead)
+	released, err := b.store.Orphan(ctx, dead, "")
 	if err == nil && released > 0 {
 		log("an earlier run was cut off; what it held is queued again: %s", count(released, "task"))
 	}

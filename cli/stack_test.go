@@ -78,6 +78,7 @@ func cleanEnv(t testing.TB, home string, more ...string) []string {
 		t.Fatal(err)
 	}
 	return append([]string{
+		"GORACE=atexit_sleep_ms=0", // or each command of a build with -race ends a second later
 		"HOME=" + home, "TMPDIR=" + os.TempDir(), "LC_ALL=C.UTF-8", "FAASCTL_PYTHON=" + python,
 		"XDG_CACHE_HOME=" + filepath.Join(scratch, "cache"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
 		"PATH=" + filepath.Dir(program(t)) + string(filepath.ListSeparator) + os.Getenv("PATH"),
