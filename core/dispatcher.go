@@ -15,7 +15,7 @@ type DispatcherStore interface {
 	LeaseStore
 	KeeperStore
 	HintStore
-	Announce(ctx context.Context, a Announcement) error
+	Announce(ctx context.Context, a Announcement) ([]WorkerID, error)
 	FunctionByID(ctx context.Context, id FunctionID) (Function, error)
 }
 

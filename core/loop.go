@@ -37,6 +37,7 @@ type hold struct {
 	order   uint64    // of its claim: a release keeps it
 	peer    *peer     // nil while pending
 	started time.Time // zero until its worker said so; by our clock
+	known   bool      // the store was told which worker has it
 	ended   bool      // its outcome is with the settler
 	doomed  bool      // its worker was told to cancel it
 }

@@ -129,6 +129,8 @@ const (
 type Renewal struct {
 	Lease
 	Worker     WorkerID      // "" while it has not been handed to one
+	Principal  string        // whose worker that is; VerdictStale if the lease is another's
+	Dispatcher DispatcherID  // who holds the lease now: another than before adopts it; "" = as before
 	Started    bool          // the function was entered
 	StartedAgo time.Duration // how long ago; meaningful when Started
 }
@@ -174,9 +176,11 @@ type KeeperStore interface {
 	// Reap releases (vanished) tasks whose lease has lapsed, at most MaxBatch. After an outage
 	// of the store it holds back for grace, so that holders can renew first.
 	Reap(ctx context.Context, grace time.Duration) (released int, err error)
-	// Orphan releases (vanished) at once every task that one of these
-	// dispatchers claimed: the caller knows that they are dead.
-	Orphan(ctx context.Context, dead []DispatcherID) (released int, err error)
+	// Orphan releases (vanished) at once tasks that one of these dispatchers
+	// claimed: the caller knows that they are dead. With a principal, only
+	// tasks that workers of that principal are known to hold; the workers of
+	// others may be alive. "" is all.
+	Orphan(ctx context.Context, dead []DispatcherID, principal string) (released int, err error)
 }
 
 // Announcement is what a dispatcher tells the store about itself and its
@@ -190,7 +194,11 @@ type Announcement struct {
 
 // RosterStore knows who is there.
 type RosterStore interface {
-	Announce(ctx context.Context, a Announcement) error
+	// Announce also answers which of a.Workers somebody wants drained.
+	Announce(ctx context.Context, a Announcement) (drain []WorkerID, err error)
+	// DrainWorker asks for a worker's drain: a durable mark that announcements
+	// are answered with. ErrNotFound if the roster does not show the worker.
+	DrainWorker(ctx context.Context, id WorkerID) error
 	// Roster returns dispatchers and workers with their Seen times by the
 	// store's clock, and that clock. Those that are gone stay for a minute.
 	Roster(ctx context.Context) (Roster, error)
@@ -254,7 +262,7 @@ type (
 	// UpJoin registers a worker, or registers it again after a loss of contact.
 	UpJoin struct {
 		Worker Worker
-		Holds  []Lease // tasks it still has, finished or not
+		Holds  []Held // tasks it has and that have not ended; results are sent again after the join
 	}
 	// UpWindow states how many tasks the worker can hold in all: slots × depth.
 	// Older sequence numbers are ignored.
@@ -276,6 +284,16 @@ type (
 	// UpLeave says that the worker is gone. Lost means without a farewell.
 	UpLeave struct{ Lost bool }
 )
+
+// Held is a task that a worker holds when it registers, and what a dispatcher
+// that adopts it has to know.
+type Held struct {
+	Lease
+	Attempt int           // of this run, from 1
+	Retries int           // of its Spec
+	Started bool          // it was entered
+	Ago     time.Duration // how long ago
+}
 
 // Start says that a task's function was entered so long ago.
 type Start struct {

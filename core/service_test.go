@@ -268,12 +268,12 @@ func TestReadyMeansAbleToRun(t *testing.T) {
 	serve(t, core.ServiceConfig{}, func(d *desk) {
 		wantClass(t, d.Ready(d.ctx), core.ErrUnavailable, "dispatcher")
 		announce := core.Announcement{Dispatcher: core.DispatcherInfo{ID: "d-1"}}
-		if err := d.store.Announce(d.ctx, announce); err != nil {
+		if _, err := d.store.Announce(d.ctx, announce); err != nil {
 			t.Fatal(err)
 		}
 		wantClass(t, d.Ready(d.ctx), core.ErrUnavailable, "worker")
 		announce.Workers = []core.Worker{{ID: "w-1", State: core.WorkerRunning, Slots: 1}}
-		if err := d.store.Announce(d.ctx, announce); err != nil {
+		if _, err := d.store.Announce(d.ctx, announce); err != nil {
 			t.Fatal(err)
 		}
 		if err := d.Ready(d.ctx); err != nil {

@@ -12,6 +12,7 @@ type answer struct {
 	settled  []Settlement
 	renewed  []Renewal
 	verdicts []Verdict
+	drain    []WorkerID // workers that somebody wants drained
 	storeUp  bool
 }
 
@@ -143,10 +144,22 @@ func (s *settler) write(ctx context.Context) {
 			}
 		}
 		if roster != nil {
-			if err := s.once(ctx, "announce", func() error { return s.cfg.Store.Announce(ctx, *roster) }); err != nil {
-				s.keepRoster(*roster)
-			}
+			s.writeRoster(ctx, *roster)
 		}
+	}
+}
+
+func (s *settler) writeRoster(ctx context.Context, a Announcement) {
+	var drain []WorkerID
+	err := s.once(ctx, "announce", func() (err error) {
+		drain, err = s.cfg.Store.Announce(ctx, a)
+		return err
+	})
+	switch {
+	case err != nil:
+		s.keepRoster(a)
+	case len(drain) > 0:
+		s.answers <- answer{drain: drain, storeUp: true}
 	}
 }
 

@@ -63,13 +63,27 @@ func (d *Dispatcher) join(s Signal, p *peer, join UpJoin) {
 	if p.info.State == "" {
 		p.info.State = WorkerRunning
 	}
+	d.reconcile(p, join.Holds)
+	d.announce(false)
+}
+
+// reconcile makes the dispatcher's view of a worker's tasks that of the worker.
+// What only the dispatcher knows of was lost on the way and is queued again: a
+// transport must not let a worker join while older messages to it may still
+// arrive. What only the worker knows of was claimed by a dispatcher that is
+// gone, and is adopted: from now on it counts as held here, and the store's
+// answer to its first renewal decides whether it may.
+func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 	has := map[Lease]bool{}
+	var adopted []Renewal
 	var foreign []Lease
-	for _, lease := range join.Holds {
-		if h := d.holds[lease.Task]; h != nil && h.Lease == lease && h.peer == p {
-			has[lease] = true
-		} else {
-			foreign = append(foreign, lease)
+	for _, held := range holds {
+		has[held.Lease] = true
+		switch h := d.holds[held.Task]; {
+		case h == nil:
+			adopted = append(adopted, d.renewal(d.adopt(p, held), time.Now()))
+		case h.Lease != held.Lease || h.peer != p:
+			foreign = append(foreign, held.Lease)
 		}
 	}
 	var missing []*hold
@@ -79,10 +93,20 @@ func (d *Dispatcher) join(s Signal, p *peer, join UpJoin) {
 		}
 	}
 	d.release(missing, ReleaseVanished)
+	d.settler.renew(adopted)
 	if len(foreign) > 0 {
 		d.deliver(p, DownLost{Leases: foreign})
 	}
-	d.announce(false)
+}
+
+func (d *Dispatcher) adopt(p *peer, held Held) *hold {
+	d.claimed++
+	h := &hold{Assignment: Assignment{Lease: held.Lease, Attempt: held.Attempt, Retries: held.Retries}, order: d.claimed, peer: p}
+	if held.Started {
+		h.started = time.Now().Add(-held.Ago)
+	}
+	d.holds[h.Task], p.holds[h.Task] = h, h
+	return h
 }
 
 // finish passes outcomes on to the settler. One for a task that is not held any
@@ -161,16 +185,17 @@ func (d *Dispatcher) recordStarts(rest []*hold) {
 	var starts []Renewal
 	for _, h := range rest {
 		if !h.started.IsZero() {
-			starts = append(starts, renewal(h, time.Now()))
+			starts = append(starts, d.renewal(h, time.Now()))
 		}
 	}
 	d.settler.renew(starts)
 }
 
-func renewal(h *hold, now time.Time) Renewal {
-	r := Renewal{Lease: h.Lease}
+func (d *Dispatcher) renewal(h *hold, now time.Time) Renewal {
+	r := Renewal{Lease: h.Lease, Dispatcher: d.info.ID}
 	if h.peer != nil {
-		r.Worker = h.peer.info.ID
+		h.known = true
+		r.Worker, r.Principal = h.peer.info.ID, h.peer.info.Principal
 	}
 	if !h.started.IsZero() {
 		r.Started, r.StartedAgo = true, now.Sub(h.started)
@@ -185,15 +210,24 @@ func (d *Dispatcher) renew() {
 	batch := make([]Renewal, 0, len(d.holds))
 	for _, h := range d.holds {
 		if h.peer == nil || now.Sub(h.peer.seen) <= d.cfg.Heard {
-			batch = append(batch, renewal(h, now))
+			batch = append(batch, d.renewal(h, now))
 		}
 	}
 	d.settler.renew(batch)
 }
 
 // beat gives up workers that have been silent for a whole lease, whose tasks are
-// others' by now, and tells the store who is there.
+// others' by now, tells the store who holds the tasks handed out since the last
+// beat, and who is there.
 func (d *Dispatcher) beat() {
+	now := time.Now()
+	var fresh []Renewal
+	for _, h := range d.holds {
+		if h.peer != nil && !h.known && !h.ended {
+			fresh = append(fresh, d.renewal(h, now))
+		}
+	}
+	d.settler.renew(fresh)
 	for _, p := range d.peers {
 		if time.Since(p.seen) > d.cfg.Lease {
 			d.leave(p, true)
@@ -227,6 +261,11 @@ func (d *Dispatcher) apply(a answer) {
 		d.storeUp = a.storeUp
 		for _, p := range d.peers {
 			d.deliver(p, DownStore{Up: a.storeUp})
+		}
+	}
+	for _, id := range a.drain {
+		if p := d.peers[id]; p != nil && p.info.State == WorkerRunning {
+			d.deliver(p, DownDrain{})
 		}
 	}
 	settled := map[WorkerID][]Lease{}

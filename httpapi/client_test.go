@@ -200,10 +200,11 @@ func TestClientSystem(t *testing.T) {
 	if err := st.client.Ready(ctx); !errors.Is(err, core.ErrUnavailable) || core.HintOf(err) == "" {
 		t.Fatalf("ready without a dispatcher: %v", err)
 	}
-	must(t, st.store.Announce(ctx, core.Announcement{
+	_, err := st.store.Announce(ctx, core.Announcement{
 		Dispatcher: core.DispatcherInfo{ID: "d-1", Host: "h", PID: 1, Modes: []core.Mode{core.Local}},
 		Workers:    []core.Worker{{ID: "w-1", Mode: core.Local, State: core.WorkerRunning, Slots: 3, Busy: 1}},
-	}))
+	})
+	must(t, err)
 	must(t, st.client.Ready(ctx))
 	if stats, err := st.client.Stats(ctx); err != nil || stats.Slots != 3 || stats.Store.Kind != "memory" {
 		t.Fatalf("%+v, %v", stats, err)

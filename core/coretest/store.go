@@ -196,6 +196,13 @@ func (f *fixture) start(c core.Claimed) core.Verdict {
 	return verdicts[0]
 }
 
+func (f *fixture) renewAs(lease core.Lease, principal string, by core.DispatcherID) core.Verdict {
+	f.Helper()
+	verdicts, err := f.Renew(f.ctx, []core.Renewal{{Lease: lease, Worker: "w-one", Principal: principal, Dispatcher: by}}, longLease)
+	f.must(err)
+	return verdicts[0]
+}
+
 func (f *fixture) cancelOne(id core.TaskID) core.CancelVerdict {
 	f.Helper()
 	verdicts, err := f.Cancel(f.ctx, []core.TaskID{id})

@@ -129,11 +129,18 @@ func (f *fixture) events(after string) []core.Event {
 	return events
 }
 
+func (f *fixture) announce(a core.Announcement) []core.WorkerID {
+	f.Helper()
+	drain, err := f.Store.Announce(f.ctx, a)
+	f.must(err)
+	return drain
+}
+
 var rosterCases = map[string]func(*fixture){
 	"who is there": func(f *fixture) {
 		d := core.DispatcherInfo{ID: dispatcher, Principal: "p", Host: "here", PID: 7, Modes: []core.Mode{core.Local}}
 		w := core.Worker{ID: "w-one", Mode: core.Local, Host: "here", State: core.WorkerRunning, Slots: 2, Busy: 1, Done: 5, Interpreters: []core.Interpreter{{Path: "/p", Version: "3.11.7"}}}
-		f.must(f.Announce(f.ctx, core.Announcement{Dispatcher: d, Workers: []core.Worker{w}, Events: []core.Event{{Kind: core.WorkerJoined, Worker: w.ID}}}))
+		f.announce(core.Announcement{Dispatcher: d, Workers: []core.Worker{w}, Events: []core.Event{{Kind: core.WorkerJoined, Worker: w.ID}}})
 		roster, err := f.Store.Roster(f.ctx)
 		f.must(err)
 		if len(roster.Dispatchers) != 1 || len(roster.Workers) != 1 || roster.Now.IsZero() {
@@ -150,11 +157,25 @@ var rosterCases = map[string]func(*fixture){
 			f.Fatalf("events: %+v", events)
 		}
 		w.State = core.WorkerGone
-		f.must(f.Announce(f.ctx, core.Announcement{Dispatcher: d, Workers: []core.Worker{w}, Leaving: true}))
+		f.announce(core.Announcement{Dispatcher: d, Workers: []core.Worker{w}, Leaving: true})
 		roster, err = f.Store.Roster(f.ctx)
 		f.must(err)
 		if len(roster.Dispatchers) != 0 || len(roster.Workers) != 1 || roster.Workers[0].State != core.WorkerGone {
 			f.Fatalf("roster after leaving: %+v", roster)
+		}
+	},
+	"a drain that was asked for is told with each announcement": func(f *fixture) {
+		one, two := core.Worker{ID: "w-one"}, core.Worker{ID: "w-two"}
+		f.wantErr(f.DrainWorker(f.ctx, one.ID), core.ErrNotFound)
+		a := core.Announcement{Dispatcher: core.DispatcherInfo{ID: dispatcher}, Workers: []core.Worker{one, two}}
+		if drain := f.announce(a); len(drain) != 0 {
+			f.Fatalf("drain %v", drain)
+		}
+		f.must(f.DrainWorker(f.ctx, two.ID))
+		for range 2 {
+			if drain := f.announce(a); !slices.Equal(drain, []core.WorkerID{two.ID}) {
+				f.Fatalf("drain %v", drain)
+			}
 		}
 	},
 	"ping": func(f *fixture) { f.must(f.Ping(f.ctx)) },

@@ -173,6 +173,38 @@ var leaseCases = map[string]func(*fixture){
 			f.Fatalf("attempt %d", task.Attempt)
 		}
 	},
+	"an adoption needs the same lease and principal": func(f *fixture) {
+		id := f.submitOne("add")
+		c := f.claimOne()
+		if v := f.renewAs(c.Lease, "alice", ""); v != core.VerdictOK {
+			f.Fatalf("renewal said %q", v)
+		}
+		if v := f.renewAs(c.Lease, "mallory", "d-two"); v != core.VerdictStale {
+			f.Fatalf("adoption by another principal said %q", v)
+		}
+		if n, err := f.Orphan(f.ctx, []core.DispatcherID{"d-two"}, ""); err != nil || n != 0 {
+			f.Fatalf("a refused adoption moved the task: %d, %v", n, err)
+		}
+		if v := f.renewAs(c.Lease, "alice", "d-two"); v != core.VerdictOK {
+			f.Fatalf("adoption said %q", v)
+		}
+		if n, err := f.Orphan(f.ctx, []core.DispatcherID{dispatcher}, ""); err != nil || n != 0 {
+			f.Fatalf("the task is still its old dispatcher's: %d, %v", n, err)
+		}
+		f.wantSettle(completed(c.Lease, "1"), core.VerdictOK)
+		if task := f.task(id); task.Epoch != 1 || task.Attempt != 1 {
+			f.Fatalf("record: %+v", task)
+		}
+	},
+	"a released lease forgets its principal": func(f *fixture) {
+		f.submitOne("add")
+		c := f.claimOne()
+		f.renewAs(c.Lease, "alice", "")
+		f.releaseOne(c.Lease, core.ReleaseVanished)
+		if v := f.renewAs(f.claimOne().Lease, "bob", ""); v != core.VerdictOK {
+			f.Fatalf("renewal said %q", v)
+		}
+	},
 	"one batch, many verdicts": func(f *fixture) {
 		f.submit(f.function("add").ID, 3)
 		c := f.claim(3, longLease)

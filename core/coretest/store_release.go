@@ -69,7 +69,7 @@ var releaseCases = map[string]func(*fixture){
 		f.claim(2, longLease)
 		other, err := f.Claim(f.ctx, core.ClaimRequest{ID: "other", Dispatcher: "d-two", Max: 1, Lease: longLease})
 		f.must(err)
-		n, err := f.Orphan(f.ctx, []core.DispatcherID{dispatcher, "d-nobody"})
+		n, err := f.Orphan(f.ctx, []core.DispatcherID{dispatcher, "d-nobody"}, "")
 		f.must(err)
 		if n != 2 {
 			f.Fatalf("%d orphans, want 2", n)
@@ -79,6 +79,22 @@ var releaseCases = map[string]func(*fixture){
 		}
 		f.wantSettle(completed(other[0].Lease, "1"), core.VerdictOK)
 	},
+}
+
+func init() {
+	releaseCases["orphans of one principal leave the tasks of others alone"] = func(f *fixture) {
+		f.submit(f.function("add").ID, 3)
+		c := f.claim(3, longLease)
+		f.renewAs(c[0].Lease, "mine", "")
+		f.renewAs(c[1].Lease, "theirs", "")
+		n, err := f.Orphan(f.ctx, []core.DispatcherID{dispatcher}, "mine")
+		f.must(err)
+		if n != 1 || f.task(c[0].Task).State != core.Queued {
+			f.Fatalf("%d orphans, want the one that mine had", n)
+		}
+		f.wantState(c[1].Task, core.Running)
+		f.wantState(c[2].Task, core.Running)
+	}
 }
 
 var timeCases = map[string]func(*fixture){

@@ -65,10 +65,12 @@ func (s *Store) Reap(ctx context.Context, grace time.Duration) (int, error) {
 }
 
 // Orphan implements core.KeeperStore.
-func (s *Store) Orphan(ctx context.Context, dead []core.DispatcherID) (int, error) {
+func (s *Store) Orphan(ctx context.Context, dead []core.DispatcherID, principal string) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	orphans := s.running(func(r *record) bool { return slices.Contains(dead, r.owner) })
+	orphans := s.running(func(r *record) bool {
+		return slices.Contains(dead, r.owner) && (principal == "" || r.owned == principal)
+	})
 	s.release(orphans, core.ReleaseVanished, time.Now())
 	return len(orphans), ctx.Err()
 }

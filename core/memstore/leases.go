@@ -58,7 +58,7 @@ func (s *Store) take(r *record, request core.ClaimRequest, now time.Time) {
 	r.task.Epoch++
 	r.task.Claim = request.ID
 	r.task.Claimed, r.task.Started, r.task.Worker = now, time.Time{}, ""
-	r.owner, r.expiry, r.started = request.Dispatcher, now.Add(request.Lease), false
+	r.owner, r.owned, r.expiry, r.started = request.Dispatcher, "", now.Add(request.Lease), false
 }
 
 // claimed tells of those of ids that are still held under claim.
@@ -122,7 +122,16 @@ func (s *Store) Renew(ctx context.Context, batch []core.Renewal, lease time.Dura
 		if verdict != core.VerdictOK {
 			continue
 		}
-		r.expiry = now.Add(lease)
+		if item.Principal != "" {
+			if r.owned != "" && r.owned != item.Principal {
+				verdicts[i] = core.VerdictStale
+				continue
+			}
+			r.owned = item.Principal
+		}
+		if r.expiry = now.Add(lease); item.Dispatcher != "" {
+			r.owner = item.Dispatcher
+		}
 		if item.Worker != "" {
 			r.task.Worker = item.Worker
 		}

@@ -18,25 +18,31 @@ const (
 type roster struct {
 	dispatchers map[core.DispatcherID]core.DispatcherInfo
 	workers     map[core.WorkerID]core.Worker
+	drains      map[core.WorkerID]bool // asked for
 }
 
 func (r *roster) init() {
 	r.dispatchers, r.workers = map[core.DispatcherID]core.DispatcherInfo{}, map[core.WorkerID]core.Worker{}
+	r.drains = map[core.WorkerID]bool{}
 }
 
 // Announce implements core.RosterStore.
-func (s *Store) Announce(ctx context.Context, a core.Announcement) error {
+func (s *Store) Announce(ctx context.Context, a core.Announcement) ([]core.WorkerID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	a.Dispatcher.Seen = now
 	s.roster.dispatchers[a.Dispatcher.ID] = a.Dispatcher
+	var drain []core.WorkerID
 	if a.Leaving {
 		delete(s.roster.dispatchers, a.Dispatcher.ID)
 	}
 	for _, w := range a.Workers {
 		w.Seen = now
 		s.roster.workers[w.ID] = w
+		if s.roster.drains[w.ID] {
+			drain = append(drain, w.ID)
+		}
 	}
 	for id, d := range s.roster.dispatchers {
 		if now.Sub(d.Seen) > forgetAfter {
@@ -46,9 +52,21 @@ func (s *Store) Announce(ctx context.Context, a core.Announcement) error {
 	for id, w := range s.roster.workers {
 		if now.Sub(w.Seen) > forgetAfter {
 			delete(s.roster.workers, id)
+			delete(s.roster.drains, id)
 		}
 	}
 	s.publish(now, a.Events...)
+	return drain, ctx.Err()
+}
+
+// DrainWorker implements core.RosterStore.
+func (s *Store) DrainWorker(ctx context.Context, id core.WorkerID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, there := s.roster.workers[id]; !there {
+		return core.ErrNotFound
+	}
+	s.roster.drains[id] = true
 	return ctx.Err()
 }
 

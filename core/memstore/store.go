@@ -60,6 +60,7 @@ type record struct {
 	expiry   time.Time // of the lease
 	started  bool      // in this lease
 	released int       // unstarted vanished releases
+	owned    string    // principal of the worker that has it; "" until told
 	settled  core.Lease
 	result   *core.Result
 	output   core.Output

@@ -78,7 +78,7 @@ func (s *Store) Sweep(ctx context.Context, about time.Duration) (forgotten int, 
 
 // Orphan implements core.KeeperStore. Nobody renews the leases of the dead, so
 // the running tasks can be listed first and looked at batch by batch.
-func (s *Store) Orphan(ctx context.Context, dead []core.DispatcherID) (int, error) {
+func (s *Store) Orphan(ctx context.Context, dead []core.DispatcherID, principal string) (int, error) {
 	const op = "release orphans"
 	if len(dead) == 0 {
 		return 0, nil
@@ -91,7 +91,7 @@ func (s *Store) Orphan(ctx context.Context, dead []core.DispatcherID) (int, erro
 	// earliest stands first in the end.
 	released := 0
 	for to := len(running); to > 0; to -= core.MaxBatch {
-		args := append(s.givebackArgs(), len(dead))
+		args := append(s.givebackArgs(), len(dead), short(principal))
 		for _, id := range dead {
 			args = append(args, string(id))
 		}

@@ -54,6 +54,7 @@ func (k keys) fixed() []string {
 		k.dispatchersSeen(),  // 31 zset of dispatcher ids by time
 		k.workers(),          // 32 hash: worker id → JSON
 		k.workersSeen(),      // 33 zset of worker ids by time
+		k.drains(),           // 34 set of worker ids whose drain was asked for
 	}
 }
 
@@ -77,6 +78,7 @@ func (k keys) dispatchers() string     { return k.base + "dispatchers" }
 func (k keys) dispatchersSeen() string { return k.base + "dispatchers:seen" }
 func (k keys) workers() string         { return k.base + "workers" }
 func (k keys) workersSeen() string     { return k.base + "workers:seen" }
+func (k keys) drains() string          { return k.base + "workers:drain" }
 
 func (k keys) channelWork() string   { return k.base + "hint:work" }
 func (k keys) channelEnded() string  { return k.base + "hint:ended" }

@@ -122,6 +122,12 @@ func newBench(t testing.TB, change ...func(*Config)) *bench {
 	return b
 }
 
+func (b *bench) announce(a core.Announcement) {
+	b.Helper()
+	_, err := b.Announce(b.ctx, a)
+	b.must(err)
+}
+
 func (b *bench) must(err error) {
 	b.Helper()
 	if err != nil {

@@ -19,18 +19,18 @@ const (
 )
 
 // Announce implements core.RosterStore.
-func (s *Store) Announce(ctx context.Context, a core.Announcement) error {
+func (s *Store) Announce(ctx context.Context, a core.Announcement) ([]core.WorkerID, error) {
 	const op = "announce"
 	doc, err := json.Marshal(a.Dispatcher)
 	if err != nil {
-		return &core.Error{Class: core.ErrInvalid, Op: op, Detail: "the dispatcher cannot be stored", Err: err}
+		return nil, &core.Error{Class: core.ErrInvalid, Op: op, Detail: "the dispatcher cannot be stored", Err: err}
 	}
 	args := append(make([]any, 0, 6+2*len(a.Workers)+7*len(a.Events)),
 		s.cfg.KeepEvents, string(a.Dispatcher.ID), doc, flag(a.Leaving), forgetAfter.Milliseconds(), len(a.Workers))
 	for _, w := range a.Workers {
 		doc, err := json.Marshal(w)
 		if err != nil {
-			return &core.Error{Class: core.ErrInvalid, Op: op, Detail: "a worker cannot be stored", Err: err}
+			return nil, &core.Error{Class: core.ErrInvalid, Op: op, Detail: "a worker cannot be stored", Err: err}
 		}
 		args = append(args, string(w.ID), doc)
 	}
@@ -38,8 +38,31 @@ func (s *Store) Announce(ctx context.Context, a core.Announcement) error {
 		args = append(args, field(string(e.Kind)), field(string(e.Task)), field(string(e.Function)), field(string(e.Worker)),
 			field(string(e.Dispatcher)), e.Attempt, field(e.Detail))
 	}
-	_, err = s.number(ctx, op, s.scripts.announce, args...)
-	return err
+	answer, err := s.run(ctx, op, s.scripts.announce, args...)
+	if err != nil {
+		return nil, err
+	}
+	names, _ := answer.([]any)
+	var drain []core.WorkerID
+	for _, name := range names {
+		if id, ok := name.(string); ok {
+			drain = append(drain, core.WorkerID(id))
+		}
+	}
+	return drain, nil
+}
+
+// DrainWorker implements core.RosterStore.
+func (s *Store) DrainWorker(ctx context.Context, id core.WorkerID) error {
+	const op = "drain a worker"
+	there, err := s.client.HExists(ctx, s.keys.workers(), string(id)).Result()
+	if err != nil {
+		return s.failed(op, ctx, err)
+	}
+	if !there {
+		return core.ErrNotFound
+	}
+	return s.failed(op, ctx, s.client.SAdd(ctx, s.keys.drains(), string(id)).Err())
 }
 
 // field makes text fit for a line of the event stream.

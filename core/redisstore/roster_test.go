@@ -16,7 +16,7 @@ func TestRosterForgets(t *testing.T) {
 	b := newBench(t)
 	one := core.Announcement{Dispatcher: core.DispatcherInfo{ID: "d-1"}, Workers: []core.Worker{
 		{ID: "w-silent", State: core.WorkerRunning}, {ID: "w-gone", State: core.WorkerGone}, {ID: "w-old"}, {ID: "w-here", State: core.WorkerDraining}}}
-	b.must(b.Announce(b.ctx, one))
+	b.announce(one)
 	ago := func(key, id string, d time.Duration) {
 		b.must(b.raw().ZAdd(b.ctx, key, redis.Z{Score: float64(time.Now().Add(-d).UnixMilli()), Member: id}).Err())
 	}
@@ -34,7 +34,7 @@ func TestRosterForgets(t *testing.T) {
 		t.Fatalf("%v, dispatchers %v", states, roster.Dispatchers)
 	}
 	// The next announcement forgets for good.
-	b.must(b.Announce(b.ctx, core.Announcement{Dispatcher: core.DispatcherInfo{ID: "d-2"}}))
+	b.announce(core.Announcement{Dispatcher: core.DispatcherInfo{ID: "d-2"}})
 	if n := b.raw().HLen(b.ctx, b.keys.workers()).Val() + b.raw().HLen(b.ctx, b.keys.dispatchers()).Val(); n != 4 {
 		t.Fatalf("%d documents are left, want 3 workers and 1 dispatcher", n)
 	}
@@ -44,8 +44,8 @@ func TestAnnouncedEventsCannotForgeOthers(t *testing.T) {
 	b := newBench(t)
 	last, err := b.LastEvent(b.ctx)
 	b.must(err)
-	b.must(b.Announce(b.ctx, core.Announcement{Dispatcher: core.DispatcherInfo{ID: "d-1"}, Events: []core.Event{
-		{Kind: core.WorkerJoined, Worker: "w-1", Detail: "a\tb\ntask.failed\tt"}, {Kind: core.WorkerLeft, Worker: "=", Dispatcher: "d-1"}}}))
+	b.announce(core.Announcement{Dispatcher: core.DispatcherInfo{ID: "d-1"}, Events: []core.Event{
+		{Kind: core.WorkerJoined, Worker: "w-1", Detail: "a\tb\ntask.failed\tt"}, {Kind: core.WorkerLeft, Worker: "=", Dispatcher: "d-1"}}})
 	events := b.events(last, 10, 0)
 	if len(events) != 2 || strings.ContainsAny(events[0].Detail, "\t\n") || events[1].Worker != "" || events[1].Dispatcher != "d-1" {
 		t.Fatalf("%+v", events)

@@ -33,6 +33,9 @@ type Config struct {
 	// NoPrefetch holds no more tasks than there are slots, whatever they cost.
 	// Default: false.
 	NoPrefetch bool
+	// Leave ends Run once the worker has drained: nothing is held and all is
+	// settled. Default: false, it goes on beating.
+	Leave bool
 	// Logger takes what nobody is told otherwise. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -69,6 +72,8 @@ type Agent struct {
 type call struct {
 	lease    core.Lease
 	function core.FunctionID
+	attempt  int
+	retries  int
 	batch    *int      // calls left in its batch; at 0 the slot is free
 	started  time.Time // zero until entered
 	told     bool      // a beat has reported the start
@@ -84,6 +89,11 @@ func New(cfg Config) *Agent {
 
 // Deliver takes a message of the dispatcher; it never blocks.
 func (a *Agent) Deliver(msg core.Down) { a.inbox.down(msg) }
+
+// Fence kills what runs and forgets what waits, as the dispatcher has been out of
+// reach for so long that others may have been given the tasks. Outcomes that were
+// there before are kept.
+func (a *Agent) Fence() { a.inbox.fence() }
 
 // Run registers the worker and serves until ctx is done; up carries its words to
 // the dispatcher and may block. Calls that still run then are left to the
@@ -101,14 +111,17 @@ func (a *Agent) Run(ctx context.Context, up func(core.Up)) error {
 		case <-ctx.Done():
 			return nil
 		}
-		messages, starts, ends := a.inbox.take()
-		for _, msg := range messages {
-			a.obey(msg)
+		messages, starts, ends, fenced := a.inbox.take()
+		if fenced {
+			a.loseAll()
 		}
 		for _, s := range starts {
 			if c := a.active[s.lease.Task]; c != nil && c.lease == s.lease {
 				c.started = s.at
 			}
+		}
+		for _, msg := range messages {
+			a.obey(msg)
 		}
 		if ctx.Err() != nil {
 			return nil // what ends now may have been ended by our stop
@@ -116,20 +129,27 @@ func (a *Agent) Run(ctx context.Context, up func(core.Up)) error {
 		a.handIn(ends)
 		a.work()
 		a.stateWindow()
+		if a.cfg.Leave && a.draining && len(a.active)+len(a.waiting)+len(a.kept) == 0 {
+			a.up(core.UpLeave{})
+			return nil
+		}
 	}
 }
 
 func (a *Agent) join() {
-	holds := make([]core.Lease, 0, len(a.waiting)+len(a.active)+len(a.kept))
+	holds := make([]core.Held, 0, len(a.waiting)+len(a.active))
 	for _, w := range a.waiting {
-		holds = append(holds, w.Lease)
+		holds = append(holds, core.Held{Lease: w.Lease, Attempt: w.Attempt, Retries: w.Retries})
 	}
 	for _, c := range a.active {
-		holds = append(holds, c.lease)
+		held := core.Held{Lease: c.lease, Attempt: c.attempt, Retries: c.retries}
+		if !c.started.IsZero() {
+			held.Started, held.Ago = true, time.Since(c.started)
+		}
+		holds = append(holds, held)
 	}
 	again := make([]core.Outcome, 0, len(a.kept))
-	for lease, outcome := range a.kept {
-		holds = append(holds, lease)
+	for _, outcome := range a.kept {
 		again = append(again, outcome)
 	}
 	a.up(core.UpJoin{Worker: a.cfg.Worker, Holds: holds})
@@ -245,6 +265,17 @@ func (a *Agent) lose(leases []core.Lease) {
 	if len(running) > 0 {
 		a.cfg.Runner.Kill(running)
 	}
+}
+
+func (a *Agent) loseAll() {
+	leases := make([]core.Lease, 0, len(a.waiting)+len(a.active))
+	for _, w := range a.waiting {
+		leases = append(leases, w.Lease)
+	}
+	for _, c := range a.active {
+		leases = append(leases, c.lease)
+	}
+	a.lose(leases)
 }
 
 func (a *Agent) unqueue(doomed func(core.Assignment) bool) {

@@ -96,6 +96,7 @@ type boss struct {
 	outcomes []core.Outcome
 	returned []core.Lease
 	drains   int
+	left     int
 	made     int
 }
 
@@ -135,6 +136,8 @@ func (b *boss) hear(word core.Up) {
 		b.returned = append(b.returned, word.Leases...)
 	case core.UpDrain:
 		b.drains++
+	case core.UpLeave:
+		b.left++
 	}
 }
 
@@ -254,7 +257,7 @@ func TestOutcomesAreKeptUntilSettled(t *testing.T) {
 		b.Deliver(core.DownRegister{})
 		synctest.Wait()
 		holds := b.joins[1].Holds
-		if len(holds) != 2 || !slices.Contains(holds, done.Lease) || !slices.Contains(holds, running.Lease) {
+		if len(holds) != 1 || holds[0].Lease != running.Lease || !holds[0].Started {
 			t.Fatalf("it says it holds %v", holds)
 		}
 		if ended := b.ended(); len(ended) != 2 || ended[1].Lease != done.Lease {
@@ -263,8 +266,43 @@ func TestOutcomesAreKeptUntilSettled(t *testing.T) {
 		b.Deliver(core.DownSettled{Leases: []core.Lease{done.Lease}})
 		b.Deliver(core.DownRegister{})
 		synctest.Wait()
-		if holds := b.joins[2].Holds; len(holds) != 1 || len(b.ended()) != 2 {
-			t.Fatalf("it says it holds %v", holds)
+		if len(b.joins) != 3 || len(b.ended()) != 2 {
+			t.Fatalf("%d joins, a settled result was sent again: %v", len(b.joins), b.ended())
+		}
+	})
+}
+
+func TestAFencedWorkerKillsWhatItHolds(t *testing.T) {
+	work(t, 1, func(b *boss) {
+		done := b.give(1, "1ms")[0]
+		pass(time.Second)
+		running := b.give(1, "1h")[0]
+		b.give(1, "1h")
+		b.Fence()
+		b.Deliver(core.DownRegister{})
+		synctest.Wait()
+		if !slices.Equal(b.runner.killed, []core.TaskID{running.Task}) || len(b.joins[1].Holds) != 0 {
+			t.Fatalf("killed %v, holds %v", b.runner.killed, b.joins[1].Holds)
+		}
+		if ended := b.ended(); len(ended) != 2 || ended[1].Lease != done.Lease {
+			t.Fatalf("the result that was there before is lost: %v", ended)
+		}
+	})
+}
+
+func TestADrainedWorkerLeavesOnceAllIsSettled(t *testing.T) {
+	work(t, 1, func(b *boss) {
+		b.cfg.Leave = true
+		task := b.give(1, "1s")[0]
+		b.Deliver(core.DownDrain{})
+		pass(5 * time.Second)
+		if b.left != 0 {
+			t.Fatal("it left with an unsettled result")
+		}
+		b.Deliver(core.DownSettled{Leases: []core.Lease{task.Lease}})
+		synctest.Wait()
+		if b.left != 1 {
+			t.Fatal("it did not leave")
 		}
 	})
 }

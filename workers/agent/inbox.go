@@ -25,6 +25,7 @@ type box struct {
 	messages []core.Down
 	starts   []started
 	ends     []core.Outcome
+	fenced   bool
 }
 
 type started struct {
@@ -46,6 +47,8 @@ func (i inbox) start(lease core.Lease, at time.Time) {
 	i.put(func() { i.box.starts = append(i.box.starts, started{lease, at}) }, false)
 }
 
+func (i inbox) fence() { i.put(func() { i.box.fenced = true }, true) }
+
 func (i inbox) put(add func(), ring bool) {
 	i.mu.Lock()
 	add()
@@ -59,10 +62,10 @@ func (i inbox) put(add func(), ring bool) {
 	}
 }
 
-func (i inbox) take() ([]core.Down, []started, []core.Outcome) {
+func (i inbox) take() ([]core.Down, []started, []core.Outcome, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	full := *i.box
 	*i.box = box{}
-	return full.messages, full.starts, full.ends
+	return full.messages, full.starts, full.ends, full.fenced
 }

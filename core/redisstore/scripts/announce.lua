@@ -6,7 +6,7 @@
 --          leaving, [5] forget after so many ms, [6] how many workers follow,
 --          for each: id, document; then for each event: kind, task, function,
 --          worker, dispatcher, attempt, detail
--- returns  1
+-- returns  which of the workers somebody wants drained
 drain()
 local workers = tonumber(ARGV[6])
 
@@ -18,9 +18,10 @@ else
   call('ZADD', K.dispatchers_seen, now, ARGV[2])
 end
 
-local last = 6 + 2 * workers
+local names, last = {}, 6 + 2 * workers
 for i = 7, last, 2 do
   into(entering, K.workers_seen, now, ARGV[i])
+  names[#names + 1] = ARGV[i]
   call('HSET', K.workers, ARGV[i], ARGV[i + 1])
 end
 for i = last + 1, #ARGV, 7 do
@@ -32,7 +33,15 @@ local function forget(seen, documents)
   local old = call('ZRANGEBYSCORE', seen, '-inf', now - tonumber(ARGV[5]), 'LIMIT', 0, 1000)
   many('HDEL', documents, old)
   many('ZREM', seen, old)
+  return old
 end
 forget(K.dispatchers_seen, K.dispatchers)
-forget(K.workers_seen, K.workers)
-return 1
+many('SREM', K.drains, forget(K.workers_seen, K.workers))
+
+local wanted = {}
+if call('EXISTS', K.drains) == 1 then
+  for _, id in ipairs(names) do
+    if call('SISMEMBER', K.drains, id) == 1 then wanted[#wanted + 1] = id end
+  end
+end
+return wanted

@@ -30,7 +30,7 @@ local function give_back(id, vanished)
     finish(id, 'RUNNING', 'FAILED', 'lost', r)
   else
     call('HSET', key, 'st', 'QUEUED')
-    call('HDEL', key, 'cl', 'di', 'wo', 'sl', 'tc', 'tb')
+    call('HDEL', key, 'cl', 'di', 'wo', 'pn', 'sl', 'tc', 'tb')
     leave('RUNNING', id)
     enter('QUEUED', id, 0)
     line_up(f[9], f[10], r.fn, id)

@@ -1,16 +1,18 @@
--- orphan.lua gives back the tasks that dead dispatchers held.
+-- orphan.lua gives back the tasks that dead dispatchers held, or those of them
+-- that workers of one principal had.
 --
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, [2]–[5] see giveback.lua, [6] how many dispatchers
---          follow, their ids, then ids of running tasks to look at
+--          follow, [7] principal or '', their ids, then ids of running tasks
+--          to look at
 -- returns  how many were given back
 drain()
 local dead, n, released = {}, tonumber(ARGV[6]), 0
-for i = 7, 6 + n do dead[ARGV[i]] = true end
+for i = 8, 7 + n do dead[ARGV[i]] = true end
 
-for i = 7 + n, #ARGV do
-  local r = call('HMGET', K.task .. ARGV[i], 'st', 'di')
-  if r[1] == 'RUNNING' and dead[r[2]] then
+for i = 8 + n, #ARGV do
+  local r = call('HMGET', K.task .. ARGV[i], 'st', 'di', 'pn')
+  if r[1] == 'RUNNING' and dead[r[2]] and (ARGV[7] == '' or ARGV[7] == r[3]) then
     give_back(ARGV[i], true)
     released = released + 1
   end

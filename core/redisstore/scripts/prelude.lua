@@ -10,7 +10,7 @@
 --   st state · fn function · co codec · q queue · pr priority
 --   ep epoch · cl claim id (kept by settle, dropped by release) · di dispatcher
 --   at attempt · de deliveries · un unstarted vanished releases
---   sl 1 = started under this lease · wo worker · ca 1 = cancel asked for
+--   sl 1 = started under this lease · wo worker · pn its principal · ca 1 = cancel asked for
 --   fk failure kind · ts submitted · td due · tc claimed · tb started · tf finished
 
 local K = {
@@ -21,7 +21,7 @@ local K = {
   hint_work = KEYS[20], hint_ended = KEYS[21], hint_cancel = KEYS[22],
   fn = KEYS[23], functions = KEYS[24], fversion = KEYS[25], flatest = KEYS[26],
   fhighest = KEYS[27], fidentity = KEYS[28], body = KEYS[29],
-  dispatchers = KEYS[30], dispatchers_seen = KEYS[31], workers = KEYS[32], workers_seen = KEYS[33],
+  dispatchers = KEYS[30], dispatchers_seen = KEYS[31], workers = KEYS[32], workers_seen = KEYS[33], drains = KEYS[34],
 }
 local KEEP = tonumber(ARGV[1])
 local CHUNK = 512 -- unpack fails near 8,000 values

@@ -23,7 +23,7 @@ end
 local function again(id, r, delay, kind)
   local key = K.task .. id
   call('HSET', key, 'st', 'DELAYED', 'td', now + delay, 'at', r.at or 0)
-  call('HDEL', key, 'sl', 'wo', 'di', 'tc', 'tb')
+  call('HDEL', key, 'sl', 'wo', 'pn', 'di', 'tc', 'tb')
   leave('RUNNING', id)
   enter('DELAYED', id, now + delay)
   event('retried', 'task.retried', id, r.fn, r.wo, r.di, r.at, kind)
