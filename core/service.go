@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type ServiceStore interface {
 	EventStore
 	HintStore
 	Roster(ctx context.Context) (Roster, error)
+	DrainWorker(ctx context.Context, id WorkerID) error
 }
 
 // ServiceConfig tells a Service how to behave. Only Store is required.
@@ -122,6 +124,43 @@ func (s *Service) Stats(ctx context.Context) (Stats, error) {
 		}
 	}
 	return stats, nil
+}
+
+// Worker finds one worker by its id or a unique prefix of it.
+func (s *Service) Worker(ctx context.Context, text string) (Worker, error) {
+	roster, err := s.store.Roster(ctx)
+	if err != nil {
+		return Worker{}, err
+	}
+	var found []Worker
+	for _, w := range roster.Workers {
+		if string(w.ID) == text {
+			return w, nil
+		}
+		if len(text) >= 4 && strings.HasPrefix(string(w.ID), text) {
+			found = append(found, w)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	if len(found) > 1 {
+		return Worker{}, Errorf(ErrInvalid, "", "%q fits %d workers", clip(text, 64), len(found)).WithHint("write more of the id")
+	}
+	return Worker{}, Errorf(ErrNotFound, "", "there is no worker %q", clip(text, 64)).WithHint("faasctl workers ls lists them")
+}
+
+// DrainWorker asks a worker to take no more tasks, end what it has, and leave. It
+// takes effect with its dispatcher's next beat.
+func (s *Service) DrainWorker(ctx context.Context, text string) (Worker, error) {
+	w, err := s.Worker(ctx, text)
+	if err != nil {
+		return w, err
+	}
+	if w.State == WorkerGone || w.State == WorkerLost {
+		return w, Errorf(ErrConflict, "", "worker %s is %s already", w.ID, w.State)
+	}
+	return w, s.store.DrainWorker(ctx, w.ID)
 }
 
 // Roster returns who is there.

@@ -209,6 +209,17 @@ func TestClientSystem(t *testing.T) {
 	if stats, err := st.client.Stats(ctx); err != nil || stats.Slots != 3 || stats.Store.Kind != "memory" {
 		t.Fatalf("%+v, %v", stats, err)
 	}
+	if w, err := st.client.Worker(ctx, "w-1"); err != nil || w.Slots != 3 {
+		t.Fatalf("%+v, %v", w, err)
+	}
+	if _, err := st.client.DrainWorker(ctx, "w-2"); !errors.Is(err, core.ErrNotFound) || core.HintOf(err) == "" {
+		t.Fatalf("draining a stranger: %v", err)
+	}
+	_, err = st.client.DrainWorker(ctx, "w-1")
+	must(t, err)
+	if drain, err := st.store.Announce(ctx, core.Announcement{Workers: []core.Worker{{ID: "w-1", Slots: 3, State: core.WorkerRunning}}}); err != nil || len(drain) != 1 {
+		t.Fatalf("the drain was not passed on: %v, %v", drain, err)
+	}
 	if workers, err := st.client.Workers(ctx); err != nil || len(workers) != 1 || workers[0].ID != "w-1" {
 		t.Fatalf("%+v, %v", workers, err)
 	}

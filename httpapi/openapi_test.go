@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -91,6 +92,10 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 	f := st.function("f")
 	id := string(st.submit("f", `[1]`))
 	st.finish(core.Completed, core.Result{JSON: json.RawMessage("1")})
+	_, err := st.store.Announce(context.Background(), core.Announcement{
+		Dispatcher: core.DispatcherInfo{ID: "d-1"}, Workers: []core.Worker{{ID: "w-1", State: core.WorkerRunning}},
+	})
+	must(t, err)
 	bodies := map[string]string{
 		"register_function":  `{"name":"g","payload":` + quoted(encodeDill64(somePickle)) + `}`,
 		"execute_function":   `{"function_id":"` + string(f.ID) + `","payload":` + quoted(encodeDill64(somePickle)) + `}`,
@@ -105,6 +110,9 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 			target := strings.NewReplacer("{task_id}", id, "{id}", id, "{ref}", "f@1").Replace(path)
 			if op.OperationID == "events" {
 				target += "?follow=false"
+			}
+			if strings.HasPrefix(path, "/v1/workers/") {
+				target = strings.Replace(path, "{id}", "w-1", 1)
 			}
 			if op.OperationID == "functions-remove" {
 				target = "/v1/functions/nobody"

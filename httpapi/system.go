@@ -23,6 +23,14 @@ func systemRoutes(a *api) {
 		OperationID: "workers", Method: http.MethodGet, Path: "/v1/workers", Tags: tags, Summary: "Who is there",
 	}, a.s.workers)
 	declare(a, huma.Operation{
+		OperationID: "workers-show", Method: http.MethodGet, Path: "/v1/workers/{id}", Tags: tags, Summary: "One worker",
+		Errors: []int{http.StatusNotFound},
+	}, a.s.worker)
+	declare(a, huma.Operation{
+		OperationID: "workers-drain", Method: http.MethodPost, Path: "/v1/workers/{id}/drain", Tags: tags,
+		Summary: "Have a worker end what it has and leave", Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, a.s.drainWorker)
+	declare(a, huma.Operation{
 		OperationID: "stats", Method: http.MethodGet, Path: "/v1/stats", Tags: tags, Summary: "The whole system in numbers",
 	}, a.s.stats)
 	declare(a, huma.Operation{
@@ -46,6 +54,26 @@ func (s *Server) workers(ctx context.Context, _ *none) (*answer[wire.Workers], e
 		return nil, err
 	}
 	return reply(wire.Workers{Now: roster.Now, Workers: listed(roster.Workers), Dispatchers: listed(roster.Dispatchers)}), nil
+}
+
+type workerRef struct {
+	ID string `path:"id" doc:"a worker's id, or a unique prefix of it"`
+}
+
+func (s *Server) worker(ctx context.Context, p *workerRef) (*answer[core.Worker], error) {
+	worker, err := s.service.Worker(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	return reply(worker), nil
+}
+
+func (s *Server) drainWorker(ctx context.Context, p *workerRef) (*answer[core.Worker], error) {
+	worker, err := s.service.DrainWorker(ctx, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	return reply(worker), nil
 }
 
 func (s *Server) stats(ctx context.Context, _ *none) (*answer[core.Stats], error) {

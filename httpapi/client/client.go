@@ -138,6 +138,20 @@ func (c *Client) Workers(ctx context.Context) ([]core.Worker, error) {
 	return answer.Workers, err
 }
 
+// Worker returns one worker, by its id or a unique prefix of it.
+func (c *Client) Worker(ctx context.Context, id string) (core.Worker, error) {
+	var worker core.Worker
+	err := c.get(ctx, "/v1/workers/"+url.PathEscape(id), nil, 0, &worker)
+	return worker, err
+}
+
+// DrainWorker asks a worker to end what it has and leave.
+func (c *Client) DrainWorker(ctx context.Context, id string) (core.Worker, error) {
+	var worker core.Worker
+	err := c.post(ctx, "/v1/workers/"+url.PathEscape(id)+"/drain", nil, &worker)
+	return worker, err
+}
+
 func (c *Client) unreachable(err error) error {
 	return &core.Error{Class: core.ErrUnavailable, Detail: "cannot reach the server at " + c.base, Err: err, Hint: "start it: faasctl up"}
 }
