@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,15 +46,15 @@ func (cfg serverConfig) openOwn(ctx context.Context) (*backend, error) {
 		return nil, err
 	}
 	b := &backend{lock: lock, principal: lock.ID}
-	url := cfg.redis
-	if url == "" {
+	at := cfg.redis
+	if at == "" {
 		if b.child, err = redisstore.StartChild(ctx, redisstore.ChildConfig{Dir: cfg.data, Durability: redisstore.Durability(cfg.durability), Logger: cfg.log}); err != nil {
 			b.close()
 			return nil, err
 		}
-		url = b.child.URL()
+		at = b.child.URL()
 	}
-	if err := b.open(ctx, cfg, url); err != nil {
+	if err := b.open(ctx, cfg, at); err != nil {
 		b.close()
 		if b.child != nil {
 			ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -68,17 +69,17 @@ func (cfg serverConfig) openOwn(ctx context.Context) (*backend, error) {
 // attach opens the store that somebody else runs: at a URL, or the Redis child
 // of an up on the same data directory.
 func (cfg serverConfig) attach(ctx context.Context) (*backend, error) {
-	url := cfg.redis
-	if url == "" {
+	at := cfg.redis
+	if at == "" {
 		running, ok := redisstore.RunningURL(cfg.data)
 		if !ok {
 			return nil, usage("no Redis to share: none was named, and none runs in %s", cfg.data).
 				WithHint("name one: --redis redis://127.0.0.1:6379/0; or run faasctl up there, which starts its own (--data names the directory)")
 		}
-		url = running
+		at = running
 	}
 	b := &backend{}
-	if err := b.open(ctx, cfg, url); err != nil {
+	if err := b.open(ctx, cfg, at); err != nil {
 		b.close()
 		return nil, err
 	}
@@ -86,8 +87,8 @@ func (cfg serverConfig) attach(ctx context.Context) (*backend, error) {
 }
 
 // open connects to a Redis and checks that it keeps what was asked for.
-func (b *backend) open(ctx context.Context, cfg serverConfig, url string) error {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: url, Logger: cfg.log})
+func (b *backend) open(ctx context.Context, cfg serverConfig, at string) error {
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: at, Logger: cfg.log})
 	if err != nil {
 		return err
 	}
@@ -101,12 +102,20 @@ func (b *backend) open(ctx context.Context, cfg serverConfig, url string) error 
 		return core.Errorf(core.ErrConflict, "", "this Redis promises %s, less than --durability %s", found.Durability, cfg.durability).
 			WithHint("set appendonly yes and appendfsync %s there, or ask for less", cfg.durability)
 	}
-	kind := "Redis"
-	if b.child != nil {
-		kind = "embedded Redis"
+	b.says = fmt.Sprintf("embedded Redis %s, %s", found.Version, keeps(found.Durability))
+	if b.child == nil {
+		b.says = fmt.Sprintf("Redis %s at %s, %s", found.Version, place(at), keeps(found.Durability))
 	}
-	b.says = fmt.Sprintf("%s %s, %s", kind, found.Version, keeps(found.Durability))
 	return nil
+}
+
+// place names a server without the secrets that its URL may hold.
+func place(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "its URL"
+	}
+	return u.Host + u.Path
 }
 
 // keeps says what a durability is worth.

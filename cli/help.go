@@ -66,7 +66,7 @@ func helpGroup(text *strings.Builder, command *urfave.Command) {
 }
 
 func helpVerb(text *strings.Builder, name string, command *urfave.Command) {
-	fmt.Fprintf(text, "%s: %s\n\n  %s\n", name, command.Usage, strings.TrimSpace(name+" "+command.ArgsUsage+" [flags]"))
+	fmt.Fprintf(text, "%s: %s\n\n  %s\n", name, command.Usage, strings.Join(strings.Fields(name+" "+command.ArgsUsage+" [flags]"), " "))
 	if command.Description != "" {
 		fmt.Fprintf(text, "\n%s\n", strings.Trim(command.Description, "\n"))
 	}

@@ -20,10 +20,10 @@ func upCommand(e *environment) *urfave.Command {
 		Name: "up", Category: catServe, Usage: "start everything here: API, dispatcher, workers and a Redis of its own",
 		Description: "Runs until Ctrl-C, which lets running tasks end; a second Ctrl-C does not wait. Data stay in --data.",
 		Flags: []urfave.Flag{
-			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: runtime.NumCPU(), Usage: "run `N` calls at once; default: as many as cores, here"},
+			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: runtime.NumCPU(), Usage: "run `N` calls at once; one per core unless you say"},
 			flagListen(), flagData(), flagRedis(),
 			&urfave.StringFlag{Name: "store", Value: "redis", Usage: "`KIND` of store: redis, or memory, which keeps nothing"},
-			&urfave.StringFlag{Name: "durability", Usage: "`WHAT` must be on disk: memory, everysec (default) or always"},
+			&urfave.StringFlag{Name: "durability", Usage: "`WHEN` writes reach the disk: always, everysec (default) or memory (never)"},
 			pythonFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(),
 		},
 		Action: func(c *urfave.Context) error {
@@ -202,7 +202,7 @@ func (s *server) banner() {
 		rows = append(rows, [2]string{"url", s.api.URL()})
 	}
 	rows = append(rows, [2]string{"store", s.back.says})
-	if s.job.own && !s.cfg.memory {
+	if s.back.child != nil {
 		rows = append(rows, [2]string{"data", s.homely(s.cfg.data)})
 	}
 	if s.job.dispatcher {
