@@ -102,7 +102,8 @@ func spawn(c Config, dir string, env []string) (*child, error) {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize) // smaller ones only cost wake-ups
 	}
 	files := []uintptr{uintptr(null), uintptr(stdout), uintptr(stderr), uintptr(calls), uintptr(results), uintptr(ch.stdout), uintptr(ch.stderr)}
-	ch.pid, err = syscall.ForkExec(c.Python, []string{"python3", "-c", bootstrap, "faasctl-child"}, &syscall.ProcAttr{
+	// An interpreter finds its virtual environment by the path it was called by.
+	ch.pid, err = syscall.ForkExec(c.Python, []string{c.Python, "-c", bootstrap, "faasctl-child"}, &syscall.ProcAttr{
 		Dir: dir, Env: env, Files: files,
 		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &ch.pidfd},
 	})
