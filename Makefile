@@ -52,8 +52,8 @@ fuzz: ## Every fuzz target for FUZZTIME (10s) each
 bench: deps build ## Benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-e2e: deps build ## End-to-end tests: the built program in a real terminal
-	$(GO) test -count=1 -tags e2e $(TESTFLAGS) ./cli/...
+e2e: deps build ## The built program as users run it: stacks, kills, terminals; without the race detector
+	$(GO) test -count=1 $(TESTFLAGS) ./cli/...
 
 lint: style ## gofmt, go vet, staticcheck, shellcheck
 	@if $(GO) run $(STATICCHECK) -version >/dev/null 2>&1; then \
