@@ -223,7 +223,7 @@ func earliest(a, b time.Time) time.Time {
 func (l *Loop) shut() error {
 	var errs []error
 	for len(l.sockets) > 0 {
-		errs = append(errs, l.sockets[0].Close())
+		errs = append(errs, l.sockets[0].Close(true))
 	}
 	if l.gate != nil {
 		errs = append(errs, l.gate.close())

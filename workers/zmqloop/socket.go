@@ -113,14 +113,19 @@ func (l *Loop) add(s *Socket) {
 // Address is where a bound socket listens, with the real port.
 func (s *Socket) Address() (string, error) { return s.zmq.GetLastEndpoint() }
 
-// Close closes the socket; what it has not sent yet lingers as configured.
-func (s *Socket) Close() error {
+// Close closes the socket; what it has not sent yet lingers as configured, or is
+// dropped.
+func (s *Socket) Close(linger bool) error {
 	i := slices.Index(s.loop.sockets, s)
 	if i < 0 {
 		return nil
 	}
 	s.loop.sockets = slices.Delete(s.loop.sockets, i, i+1)
-	return errors.Join(s.loop.poller.RemoveBySocket(s.zmq), s.zmq.Close())
+	var dropped error
+	if !linger {
+		dropped = s.zmq.SetLinger(0)
+	}
+	return errors.Join(dropped, s.loop.poller.RemoveBySocket(s.zmq), s.zmq.Close())
 }
 
 // Send sends frames in one piece, through a ROUTER to the peer at the end of
