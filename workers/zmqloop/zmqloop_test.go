@@ -1,0 +1,426 @@
+package zmqloop
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"faasctl/core"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// player is an owner that a test makes of functions; all run in the loop.
+type player struct {
+	open    func(*Loop) error
+	receive func(*Socket, Message)
+	work    func() error
+}
+
+func (p *player) Open(l *Loop) error { return p.open(l) }
+func (p *player) Receive(s *Socket, m Message) {
+	if p.receive != nil {
+		p.receive(s, m)
+	}
+}
+func (p *player) Work(now time.Time) (time.Time, error) {
+	if p.work != nil {
+		return now.Add(10 * time.Millisecond), p.work()
+	}
+	return time.Time{}, nil
+}
+func (p *player) Close() {}
+
+func run(t *testing.T, cfg Config) (stop func()) {
+	t.Helper()
+	loop, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- loop.Run(ctx) }()
+	over := false
+	stop = func() {
+		if over {
+			return
+		}
+		over = true
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("the loop does not stop")
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// echo runs a server that sends back what it gets, and says of each message who
+// sent it.
+func echo(t *testing.T, cfg Config) (address string, senders chan string) {
+	t.Helper()
+	at := make(chan string, 1)
+	senders = make(chan string, 4096)
+	var loop *Loop
+	cfg.Owner = &player{
+		open: func(l *Loop) error {
+			loop = l
+			s, err := l.Router("tcp://127.0.0.1:*")
+			if err != nil {
+				return err
+			}
+			address, err := s.Address()
+			at <- address
+			return err
+		},
+		receive: func(s *Socket, m Message) {
+			name, ok := loop.Principal(m.User)
+			if !ok {
+				name = "refused"
+			}
+			select {
+			case senders <- name:
+			default:
+			}
+			if ok && m.Frames != nil {
+				_ = s.Send(m.Route, m.Frames)
+			}
+		},
+	}
+	run(t, cfg)
+	return <-at, senders
+}
+
+// talker sends one frame every 20 ms until stopped, and counts answers.
+func talker(t *testing.T, address string, curve *ClientCurve) (answers chan string, stop func()) {
+	t.Helper()
+	answers = make(chan string, 4096)
+	var socket *Socket
+	p := &player{
+		open: func(l *Loop) (err error) { socket, err = l.Dealer(address); return err },
+		receive: func(_ *Socket, m Message) {
+			select {
+			case answers <- string(m.Frames[0]):
+			default:
+			}
+		},
+		work: func() error {
+			if err := socket.Send("", [][]byte{[]byte("hello")}); err != nil && !errors.Is(err, core.ErrFull) {
+				return err
+			}
+			return nil
+		},
+	}
+	return answers, run(t, Config{Owner: p, Client: curve})
+}
+
+func hears(answers chan string, within time.Duration) bool {
+	select {
+	case <-answers:
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
+func key(t *testing.T) KeyPair {
+	t.Helper()
+	k, err := NewKeyPair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// A server lets in whom it knows and nobody else: not the unknown, not the one
+// without a key, not the one who means another server, and not the one it knew.
+func TestCurveKeepsOthersOut(t *testing.T) {
+	if _, curve := Library(); !curve {
+		t.Skip("libzmq was built without CURVE")
+	}
+	allow := t.TempDir()
+	server, friend, stranger := key(t), key(t), key(t)
+	admit := func(name, public string) {
+		if err := os.WriteFile(filepath.Join(allow, name+".pub"), []byte(public+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admit("friend", friend.Public)
+	address, senders := echo(t, Config{Server: &ServerCurve{Secret: server.Secret, Allow: allow}})
+
+	good, stop := talker(t, address, &ClientCurve{Key: friend, Server: server.Public})
+	if !hears(good, 5*time.Second) || <-senders != "friend" {
+		t.Fatal("a friend was not let in, or not known by its name")
+	}
+	stop()
+	for len(senders) > 0 {
+		<-senders
+	}
+	for name, curve := range map[string]*ClientCurve{
+		"an unknown key":     {Key: stranger, Server: server.Public},
+		"no key":             nil,
+		"the wrong server":   {Key: friend, Server: stranger.Public},
+		"an unknown, itself": {Key: stranger, Server: stranger.Public},
+	} {
+		bad, stop := talker(t, address, curve)
+		if hears(bad, 300*time.Millisecond) || len(senders) > 0 {
+			t.Errorf("%s got something through", name)
+		}
+		stop()
+	}
+
+	// Added while running. libzmq does not try again by itself once it was refused.
+	admit("late", stranger.Public)
+	late, stopLate := talker(t, address, &ClientCurve{Key: stranger, Server: server.Public})
+	for tries := 0; !hears(late, 500*time.Millisecond); tries++ {
+		if stopLate(); tries == 20 {
+			t.Fatal("a key that was added was not let in")
+		}
+		late, stopLate = talker(t, address, &ClientCurve{Key: stranger, Server: server.Public})
+	}
+	defer func() { stopLate() }()
+	if name := <-senders; name != "late" {
+		t.Fatalf("it is known as %q", name)
+	}
+	// Revoked while connected.
+	if err := os.Remove(filepath.Join(allow, "late.pub")); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); <-senders != "refused"; {
+		if time.Now().After(deadline) {
+			t.Fatal("a revoked key goes on being heard")
+		}
+	}
+	for len(late) > 0 {
+		<-late
+	}
+	if hears(late, 200*time.Millisecond) {
+		t.Error("a revoked key is answered")
+	}
+}
+
+func TestBadKeysAreNotTakenForGood(t *testing.T) {
+	k := key(t)
+	for name, server := range map[string]ServerCurve{
+		"an empty secret":  {Allow: t.TempDir()},
+		"a short secret":   {Secret: "abc", Allow: t.TempDir()},
+		"no Z85":           {Secret: strings.Repeat("~", 40), Allow: t.TempDir()},
+		"no directory":     {Secret: k.Secret, Allow: filepath.Join(t.TempDir(), "none")},
+		"not a multiple":   {Secret: k.Secret + "a", Allow: t.TempDir()},
+		"a secret of nuls": {Secret: strings.Repeat("\x00", 40), Allow: t.TempDir()},
+	} {
+		if _, err := New(Config{Owner: &player{}, Server: &server}); core.ClassOf(err) != core.ErrInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	other := key(t)
+	for name, client := range map[string]ClientCurve{
+		"no server":     {Key: k},
+		"halves of two": {Key: KeyPair{Public: other.Public, Secret: k.Secret}, Server: other.Public},
+		"no secret":     {Key: KeyPair{Public: k.Public}, Server: other.Public},
+	} {
+		if _, err := New(Config{Owner: &player{}, Client: &client}); core.ClassOf(err) != core.ErrInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestKeyFiles(t *testing.T) {
+	dir := t.TempDir()
+	k := key(t)
+	if err := WriteKeyPair(dir, "w1", k); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "w1.key")
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v %v", info, err)
+	}
+	if got, err := LoadSecret(path); err != nil || got != k {
+		t.Fatalf("%+v %v", got, err)
+	}
+	if got, err := LoadPublic(filepath.Join(dir, "w1.pub")); err != nil || got != k.Public {
+		t.Fatalf("%q %v", got, err)
+	}
+	if err := WriteKeyPair(dir, "w1", key(t)); core.ClassOf(err) != core.ErrConflict {
+		t.Errorf("a key was overwritten: %v", err)
+	}
+	for _, name := range []string{"", "../x", "a/b", ".hidden", strings.Repeat("n", 65)} {
+		if err := WriteKeyPair(dir, name, k); core.ClassOf(err) != core.ErrInvalid {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadSecret(path); core.ClassOf(err) != core.ErrForbidden || core.HintOf(err) == "" {
+		t.Errorf("a key that others can read: %v", err)
+	}
+	if _, err := LoadSecret(filepath.Join(dir, "none.key")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for text, want := range map[string]string{
+		"localhost:5555": "tcp://localhost:5555", "tcp://10.0.0.1:5555": "tcp://10.0.0.1:5555", "[::1]:5555": "tcp://[::1]:5555",
+		"": "", "5555": "", "ipc:///tmp/x": "", "host:": "", ":5555": "", "host:70000": "", "tcp://a;b:1": "", "*:5555": "",
+	} {
+		got, err := Address(text)
+		if got != want || (err == nil) != (want != "") || err != nil && core.ClassOf(err) != core.ErrInvalid {
+			t.Errorf("%q: %q %v", text, got, err)
+		}
+	}
+	for address, near := range map[string]bool{
+		"tcp://127.0.0.1:1": true, "tcp://127.9.9.9:1": true, "tcp://[::1]:1": true, "tcp://localhost:1": true, "tcp://[::ffff:127.0.0.1]:1": true,
+		"tcp://0.0.0.0:1": false, "tcp://10.0.0.1:1": false, "tcp://[::]:1": false, "tcp://localhost.example.com:1": false,
+	} {
+		if err := CheckReach(address, false, false); (err == nil) != near {
+			t.Errorf("%s: %v", address, err)
+		}
+		if CheckReach(address, true, false) != nil || CheckReach(address, false, true) != nil {
+			t.Errorf("%s is refused with keys, or against all advice", address)
+		}
+	}
+}
+
+func TestAPeerThatIsGoneAndAFrameThatIsTooLong(t *testing.T) {
+	var router *Socket
+	errs := make(chan error, 2)
+	first := true
+	run(t, Config{MaxFrame: 1000, Owner: &player{
+		open: func(l *Loop) (err error) { router, err = l.Router("tcp://127.0.0.1:*"); return err },
+		work: func() error {
+			if first {
+				errs <- router.Send("nobody", [][]byte{[]byte("x")})
+				errs <- router.Send("nobody", [][]byte{make([]byte, 1001)})
+				first = false
+			}
+			return nil
+		},
+	}})
+	if err := <-errs; !errors.Is(err, core.ErrGone) {
+		t.Errorf("to nobody: %v", err)
+	}
+	if err := <-errs; !errors.Is(err, core.ErrTooLarge) {
+		t.Errorf("too long: %v", err)
+	}
+}
+
+// A peer that takes in nothing fills up, and the loop is not held up by it.
+func TestAFullPeer(t *testing.T) {
+	var router *Socket
+	var route string
+	full := make(chan int, 1)
+	address := make(chan string, 1)
+	sent := 0
+	run(t, Config{Owner: &player{
+		open: func(l *Loop) (err error) {
+			if router, err = l.Router("tcp://127.0.0.1:*"); err == nil {
+				var at string
+				at, err = router.Address()
+				address <- at
+			}
+			return err
+		},
+		receive: func(_ *Socket, m Message) { route = m.Route },
+		work: func() error {
+			for route != "" && sent >= 0 {
+				err := router.Send(route, [][]byte{make([]byte, 1<<20)})
+				if errors.Is(err, core.ErrFull) {
+					full <- sent
+					sent = -1
+				} else if err != nil {
+					return err
+				} else {
+					sent++
+				}
+			}
+			return nil
+		},
+	}})
+	block := make(chan struct{})
+	defer close(block)
+	var dealer *Socket
+	greeted := false
+	run(t, Config{Owner: &player{
+		open: func(l *Loop) (err error) { dealer, err = l.Dealer(<-address); return err },
+		work: func() error {
+			if !greeted {
+				greeted = true
+				return dealer.Send("", [][]byte{[]byte("hello")})
+			}
+			select {
+			case <-block:
+			case <-full:
+			}
+			return nil
+		},
+	}})
+	select {
+	case n := <-full:
+		full <- n
+		t.Logf("full after %d messages of 1 MiB", n)
+	case <-time.After(20 * time.Second):
+		t.Fatal("it takes in everything")
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no procfs")
+	}
+	return len(entries)
+}
+
+func TestNothingIsLeftOpen(t *testing.T) {
+	round := func() {
+		address, _ := echo(t, Config{})
+		_ = address
+		answers, stop := talker(t, address, nil)
+		if !hears(answers, 5*time.Second) {
+			t.Fatal("no answer")
+		}
+		stop()
+	}
+	t.Run("warm", func(t *testing.T) { round() })
+	before := descriptors(t)
+	for range 10 {
+		t.Run("round", func(t *testing.T) {
+			address, _ := echo(t, Config{})
+			answers, stop := talker(t, address, nil)
+			if !hears(answers, 5*time.Second) {
+				t.Fatal("no answer")
+			}
+			stop()
+		})
+	}
+	if after := descriptors(t); after > before+2 {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
+func TestAPortThatIsTaken(t *testing.T) {
+	address, _ := echo(t, Config{})
+	loop, err := New(Config{Owner: &player{open: func(l *Loop) error { _, err := l.Router(address); return err }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := loop.Run(context.Background()); core.ClassOf(err) != core.ErrUnavailable || core.HintOf(err) == "" {
+		t.Errorf("%v", err)
+	}
+	loop.Ring() // after the end it does nothing
+}
