@@ -109,6 +109,9 @@ func (e *environment) verbs() []*urfave.Command {
 		upCommand(e),
 		serveCommand(e),
 		dispatcherCommand(e),
+		workerCommand(e),
+		workersCommand(e),
+		keysCommand(e),
 
 		topCommand(e),
 		eventsCommand(e),

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"faasctl/core"
@@ -139,38 +138,59 @@ func (b *backend) buryDead(ctx context.Context, log func(string, ...any)) error 
 	if b.lock == nil {
 		return nil
 	}
-	var dead []core.DispatcherID
-	if text, err := os.ReadFile(filepath.Join(b.lock.Dir, dispatcherFile)); err == nil {
-		for _, id := range strings.Fields(string(text)) {
-			dead = append(dead, core.DispatcherID(id))
-		}
-	}
-	roster, err := b.store.Roster(ctx)
+	alone, mixed, err := b.dead(ctx)
 	if err != nil {
 		return err
 	}
-	for _, d := range roster.Dispatchers {
-		if d.Principal == b.principal && !slices.Contains(dead, d.ID) {
-			dead = append(dead, d.ID)
-		}
+	released, err := b.store.Orphan(ctx, alone, "")
+	if err == nil {
+		var more int
+		more, err = b.store.Orphan(ctx, mixed, b.principal)
+		released += more
 	}
-	if len(dead) == 0 {
-		return nil
-	}
-	released, err := b.store.Orphan(ctx, dead, "")
 	if err == nil && released > 0 {
 		log("an earlier run was cut off; what it held is queued again: %s", count(released, "task"))
 	}
 	return err
 }
 
-// remember names the dispatcher that this incarnation runs.
-func (b *backend) remember(id core.DispatcherID) error {
+// dead lists the dispatchers of earlier incarnations. One that had none but local
+// workers (alone) held nothing that may still run. Of one with others (mixed),
+// only what its local workers are known to have had may be released: the rest may
+// live on in worker processes that will register again.
+func (b *backend) dead(ctx context.Context) (alone, mixed []core.DispatcherID, err error) {
+	list := map[core.DispatcherID]string{}
+	if text, err := os.ReadFile(filepath.Join(b.lock.Dir, dispatcherFile)); err == nil {
+		if words := strings.Fields(string(text)); len(words) == 2 {
+			list[core.DispatcherID(words[0])] = words[1]
+		}
+	}
+	roster, err := b.store.Roster(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range roster.Dispatchers {
+		if d.Principal == b.principal {
+			list[d.ID] = modesText(d.Modes)
+		}
+	}
+	for id, modes := range list {
+		if modes == string(core.Local) {
+			alone = append(alone, id)
+		} else {
+			mixed = append(mixed, id)
+		}
+	}
+	return alone, mixed, nil
+}
+
+// remember names the dispatcher that this incarnation runs, and its modes.
+func (b *backend) remember(id core.DispatcherID, list []core.Mode) error {
 	if b.lock == nil {
 		return nil
 	}
 	path := filepath.Join(b.lock.Dir, dispatcherFile)
-	if err := os.WriteFile(path, []byte(string(id)+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(string(id)+" "+modesText(list)+"\n"), 0o600); err != nil {
 		return &core.Error{Class: core.ErrUnavailable, Op: "use the data directory", Err: err}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -10,38 +11,61 @@ import (
 )
 
 // An up may come long after the roster forgot the dispatcher that was killed:
-// the data directory remembers it.
+// the data directory remembers it. Of one whose workers may have survived, only
+// what its local ones had is released.
 func TestBuryDeadNeedsNoRoster(t *testing.T) {
-	lock, err := redisstore.LockDir(t.TempDir() + "/data")
-	if err != nil {
-		t.Fatal(err)
+	for list, want := range map[string][]core.State{
+		"local":      {core.Queued, core.Queued},
+		"local,push": {core.Queued, core.Running},
+	} {
+		lock, err := redisstore.LockDir(t.TempDir() + "/data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &backend{store: memstore.New(memstore.Config{}), lock: lock, principal: lock.ID}
+		defer b.close()
+		ctx := t.Context()
+		dead := core.NewDispatcherID()
+		var of []core.Mode
+		for _, mode := range strings.Split(list, ",") {
+			of = append(of, core.Mode(mode))
+		}
+		if err := b.remember(dead, of); err != nil {
+			t.Fatal(err)
+		}
+		ids := claimTwo(t, b, dead)
+		said := 0
+		if err := b.buryDead(ctx, func(string, ...any) { said++ }); err != nil || said != 1 {
+			t.Fatalf("%v, said %d times", err, said)
+		}
+		tasks, err := b.store.Tasks(ctx, ids)
+		if err != nil || tasks[0].State != want[0] || tasks[1].State != want[1] {
+			t.Errorf("modes %s: the tasks are %v, %v", list, tasks, err)
+		}
 	}
-	b := &backend{store: memstore.New(memstore.Config{}), lock: lock, principal: lock.ID}
-	defer b.close()
+}
+
+// claimTwo has a dispatcher claim two tasks, of which a local worker has the first.
+func claimTwo(t *testing.T, b *backend, dispatcher core.DispatcherID) []core.TaskID {
+	t.Helper()
 	ctx := t.Context()
-	dead := core.NewDispatcherID()
-	if err := b.remember(dead); err != nil {
-		t.Fatal(err)
-	}
 	f, _, err := b.store.PutFunction(ctx, core.Function{Name: "add", Codec: core.Source, Body: []byte("x"), Entry: "add"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := core.NewTaskID()
-	if _, err := b.store.Submit(ctx, []core.Submission{{ID: id, Spec: core.Spec{Function: f.ID, Codec: core.JSON, Args: []byte("[[],{}]"), Queue: core.DefaultQueue}}}); err != nil {
+	spec := core.Spec{Function: f.ID, Codec: core.JSON, Args: []byte("[[],{}]"), Queue: core.DefaultQueue}
+	ids := []core.TaskID{core.NewTaskID(), core.NewTaskID()}
+	if _, err := b.store.Submit(ctx, []core.Submission{{ID: ids[0], Spec: spec}, {ID: ids[1], Spec: spec}}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := b.store.Claim(ctx, core.ClaimRequest{ID: "c", Dispatcher: dead, Max: 1, Lease: time.Hour}); err != nil || len(got) != 1 {
+	got, err := b.store.Claim(ctx, core.ClaimRequest{ID: "c", Dispatcher: dispatcher, Max: 2, Lease: time.Hour})
+	if err != nil || len(got) != 2 {
 		t.Fatal(got, err)
 	}
-	said := 0
-	if err := b.buryDead(ctx, func(string, ...any) { said++ }); err != nil || said != 1 {
-		t.Fatalf("%v, said %d times", err, said)
+	if _, err := b.store.Renew(ctx, []core.Renewal{{Lease: got[0].Lease, Worker: "w-1", Principal: b.principal}}, time.Hour); err != nil {
+		t.Fatal(err)
 	}
-	tasks, err := b.store.Tasks(ctx, []core.TaskID{id})
-	if err != nil || tasks[0].State != core.Queued {
-		t.Errorf("the task is %v, %v", tasks, err)
-	}
+	return ids
 }
 
 func TestParseSize(t *testing.T) {

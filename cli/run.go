@@ -103,17 +103,10 @@ func (e *environment) readCall(c *urfave.Context) (client.Call, error) {
 		priority := c.Int("priority")
 		call.Priority = &priority
 	}
-	for _, label := range c.StringSlice("label") {
-		name, value, ok := strings.Cut(label, "=")
-		if !ok || name == "" {
-			return call, usage("--label %q is not NAME=VALUE", clip(label, 64))
-		}
-		if call.Labels == nil {
-			call.Labels = map[string]string{}
-		}
-		call.Labels[name] = value
-	}
 	var err error
+	if call.Labels, err = labelsOf(c); err != nil {
+		return call, err
+	}
 	call.Args, call.Kwargs, err = e.callArgs(c.String("args"), c.String("kwargs"))
 	return call, err
 }

@@ -22,20 +22,12 @@ func serveCommand(e *environment) *urfave.Command {
 func dispatcherCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
 		Name: "dispatcher", Category: catServe, Usage: "a dispatcher with workers, over a Redis that others share",
-		Description: "Without --redis it attaches to the Redis of an up on the same --data. Several may run at once.",
-		Flags: []urfave.Flag{
-			&urfave.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: "local", Usage: "`MODE` of its workers: local"},
-			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: 1, Usage: "run `N` calls at once"},
-			flagData(), flagRedis(), pythonFlag(), flagImportPath(), flagMaxPayload(), flagVerbose(),
-		},
+		Description: "Without --redis it attaches to the Redis of an up on the same --data. Several may run at once.\n" +
+			"In mode local it runs N calls at once itself; to the others, workers connect: faasctl worker push|pull.",
+		Flags: append(append([]urfave.Flag{
+			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: 1, Usage: "in mode local, run `N` calls at once"},
+		}, modeFlags()...), flagData(), flagRedis(), pythonFlag(), flagImportPath(), flagMaxPayload(), flagVerbose()),
 		Action: func(c *urfave.Context) error {
-			switch mode := c.String("mode"); mode {
-			case "local":
-			case "push", "pull":
-				return usage("mode %s is not in this version", mode).WithHint("workers run in the dispatcher's own process: -m local")
-			default:
-				return usage("there is no mode %q", clip(mode, 32)).WithHint("choose -m local")
-			}
 			cfg, err := e.readServer(c)
 			if err != nil {
 				return err

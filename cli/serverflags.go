@@ -49,6 +49,8 @@ type serverConfig struct {
 	python            string
 	importPath        []string
 	workers           int
+	modes             modes
+	workerKey         string // of workers that an up starts; "" = none
 	maxPayload        int
 	log               *slog.Logger
 	logTo             *logWriter // where log writes
@@ -63,12 +65,13 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 	if err := noArguments(c); err != nil {
 		return cfg, err
 	}
-	level := slog.LevelInfo
-	if c.Bool("verbose") {
-		level = slog.LevelDebug
+	cfg.logToStderr(e, c.Bool("verbose"))
+	if flagNamed(c.Command, "mode") != nil {
+		var err error
+		if cfg.modes, err = readModes(c); err != nil {
+			return cfg, err
+		}
 	}
-	cfg.logTo = &logWriter{to: e.stderr}
-	cfg.log = slog.New(slog.NewTextHandler(cfg.logTo, &slog.HandlerOptions{Level: level}))
 	switch store := c.String("store"); store {
 	case "", "redis":
 	case "memory":
@@ -81,14 +84,8 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 			return cfg, usage("-w must be between 1 and 1024, not %d", cfg.workers)
 		}
 	}
-	for i, dir := range cfg.importPath {
-		info, err := os.Stat(dir)
-		if err != nil || !info.IsDir() {
-			return cfg, usage("--import-path %s is not a directory", dir)
-		}
-		if cfg.importPath[i], err = filepath.Abs(dir); err != nil {
-			return cfg, usage("--import-path %s: %s", dir, err)
-		}
+	if err := cfg.checkImportPath(); err != nil {
+		return cfg, err
 	}
 	if text := c.String("max-payload"); text != "" {
 		size, err := parseSize(text)
@@ -103,6 +100,29 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 	var err error
 	cfg.data, err = e.dataDir(c.String("data"))
 	return cfg, err
+}
+
+func (cfg *serverConfig) logToStderr(e *environment, verbose bool) {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	cfg.logTo = &logWriter{to: e.stderr}
+	cfg.log = slog.New(slog.NewTextHandler(cfg.logTo, &slog.HandlerOptions{Level: level}))
+}
+
+// checkImportPath makes the directories absolute, as Python works elsewhere.
+func (cfg *serverConfig) checkImportPath() error {
+	for i, dir := range cfg.importPath {
+		info, err := os.Stat(dir)
+		if err != nil || !info.IsDir() {
+			return usage("--import-path %s is not a directory", dir)
+		}
+		if cfg.importPath[i], err = filepath.Abs(dir); err != nil {
+			return usage("--import-path %s: %s", dir, err)
+		}
+	}
+	return nil
 }
 
 // checkStore refuses flags about the store that contradict each other.

@@ -11,7 +11,7 @@ import (
 
 	"faasctl/core"
 	"faasctl/httpapi"
-	"faasctl/workers/local"
+	"faasctl/workers/link"
 	"faasctl/workers/pyrun"
 )
 
@@ -19,18 +19,21 @@ func upCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
 		Name: "up", Category: catServe, Usage: "start everything here: API, dispatcher, workers and a Redis of its own",
 		Description: "Runs until Ctrl-C, which lets running tasks end; a second Ctrl-C does not wait. Data stay in --data.",
-		Flags: []urfave.Flag{
-			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: runtime.NumCPU(), Usage: "run `N` calls at once; one per core unless you say"},
+		Flags: append(append([]urfave.Flag{
+			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: runtime.NumCPU(), Usage: "run `N` calls at once, in each mode; one per core unless you say"},
+		}, modeFlags()...),
+			&urfave.StringFlag{Name: "worker-key", Usage: "with --curve: `FILE` with the secret key of the workers that are started here"},
 			flagListen(), flagData(), flagRedis(),
 			&urfave.StringFlag{Name: "store", Value: "redis", Usage: "`KIND` of store: redis, or memory, which keeps nothing"},
 			&urfave.StringFlag{Name: "durability", Usage: "`WHEN` writes reach the disk: always, everysec (default) or memory (never)"},
 			pythonFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(),
-		},
+		),
 		Action: func(c *urfave.Context) error {
 			cfg, err := e.readServer(c)
 			if err != nil {
 				return err
 			}
+			cfg.workerKey = c.String("worker-key")
 			return e.serve(c.Context, cfg, job{api: true, dispatcher: true, own: true})
 		},
 	}
@@ -50,6 +53,7 @@ type server struct {
 	back   *backend
 	python core.Interpreter
 	api    *httpapi.Server
+	hubs   []*link.Hub
 	stages [][]part
 }
 
@@ -69,8 +73,7 @@ func (e *environment) serve(parent context.Context, cfg serverConfig, do job) er
 		s.abort()
 		return err
 	}
-	s.banner()
-	err := runStages(ctx, now, s.stages...)
+	err := runStages(ctx, now, append([][]part{{{"banner", s.sayWhenUp}}}, s.stages...)...)
 	s.back.close()
 	if err == nil {
 		e.note("faasctl: stopped")
@@ -81,7 +84,7 @@ func (e *environment) serve(parent context.Context, cfg serverConfig, do job) er
 // start makes all parts; none of them runs yet but the Redis child.
 func (s *server) start(ctx context.Context) error {
 	var err error
-	if s.job.dispatcher {
+	if s.job.dispatcher && (s.job.own || s.cfg.modes.has(core.Local)) {
 		if s.python, _, err = pyrun.Find(ctx, s.cfg.python); err != nil {
 			return err
 		}
@@ -137,23 +140,30 @@ func (s *server) abort() {
 	s.back.close()
 }
 
-// addDispatcher is the first stage to stop: it drains.
+// addDispatcher adds the first stages to stop: workers of other processes that
+// are run from here drain while the dispatcher is there to take their results,
+// and then it drains its own.
 func (s *server) addDispatcher() error {
-	worker, err := local.New(local.Config{
-		Slots: s.cfg.workers, Python: s.python, ImportPath: s.cfg.importPath, MaxPayload: s.cfg.maxPayload,
-		Principal: s.back.principal, Version: s.version, Logger: s.cfg.log,
+	transports, hubs, err := s.cfg.modes.open(s)
+	if err != nil {
+		return err
+	}
+	s.hubs = hubs
+	dispatcher, err := core.NewDispatcher(core.DispatcherConfig{
+		Store: s.back.store, Transports: transports, Principal: s.back.principal, Logger: s.cfg.log,
 	})
 	if err != nil {
 		return err
 	}
-	dispatcher, err := core.NewDispatcher(core.DispatcherConfig{
-		Store: s.back.store, Transports: []core.Transport{worker}, Principal: s.back.principal, Logger: s.cfg.log,
-	})
-	if err != nil {
-		return err
+	if s.hires() {
+		var hired []part
+		for _, hub := range hubs {
+			hired = append(hired, part{"worker", s.hire(hub)})
+		}
+		s.stages = append(s.stages, hired)
 	}
 	s.stages = append(s.stages, []part{{"dispatcher", dispatcher.Run}})
-	return s.back.remember(dispatcher.ID())
+	return s.back.remember(dispatcher.ID(), s.cfg.modes.list)
 }
 
 // addAPI stops after the dispatcher, so that who waits for a task that ends
@@ -188,6 +198,20 @@ func minor(version string) string {
 	return parts[0] + "." + parts[1]
 }
 
+// sayWhenUp prints the banner once workers can connect.
+func (s *server) sayWhenUp(ctx context.Context) error {
+	for _, hub := range s.hubs {
+		select {
+		case <-hub.Ready():
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	s.banner()
+	<-ctx.Done()
+	return nil
+}
+
 // banner says in one glance what runs, where, and what to type next.
 func (s *server) banner() {
 	rows := [][2]string{}
@@ -205,9 +229,10 @@ func (s *server) banner() {
 	if s.back.child != nil {
 		rows = append(rows, [2]string{"data", s.homely(s.cfg.data)})
 	}
-	if s.job.dispatcher {
-		rows = append(rows, [2]string{"python", s.pythonText(s.python)}, [2]string{"workers", slotsText(s.cfg.workers)})
+	if s.python.Path != "" {
+		rows = append(rows, [2]string{"python", s.pythonText(s.python)})
 	}
+	rows = append(rows, s.workerRows()...)
 	var text strings.Builder
 	fmt.Fprintf(&text, "faasctl %s: %s, pid %d\n", s.version, what, os.Getpid())
 	for _, row := range rows {

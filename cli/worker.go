@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"context"
+	"runtime"
+	"strconv"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"faasctl/core"
+	"faasctl/workers/link"
+	"faasctl/workers/pull"
+	"faasctl/workers/push"
+	"faasctl/workers/pyrun"
+	"faasctl/workers/zmqloop"
+)
+
+func workerCommand(e *environment) *urfave.Command {
+	return &urfave.Command{
+		Name: "worker", Category: catServe, Usage: "a worker for a dispatcher, here or on another machine",
+		Subcommands: []*urfave.Command{workerModeCommand(e, core.Push, push.NewWorker), workerModeCommand(e, core.Pull, pull.NewWorker)},
+	}
+}
+
+func workerModeCommand(e *environment, mode core.Mode, dial func(link.WorkerConfig) (*link.Worker, error)) *urfave.Command {
+	about := map[core.Mode]string{core.Push: "is sent tasks as they come (DEALER)", core.Pull: "asks for tasks when it has room (REQ)"}
+	return &urfave.Command{
+		Name: string(mode), Usage: about[mode], ArgsUsage: "[N | auto] URL...",
+		Description: "Runs N calls at once (1; auto = one per core) for the dispatcher at URL, tcp://HOST:PORT; of several URLs it\n" +
+			"takes the first that answers. The first Ctrl-C or SIGTERM lets running tasks end; a second one does not.",
+		Flags: []urfave.Flag{
+			&urfave.StringFlag{Name: "curve", Usage: "`FILE` with the worker's secret key"},
+			&urfave.StringFlag{Name: "server-key", Usage: "`FILE` with the dispatcher's public key"},
+			insecureFlag(),
+			&urfave.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE` about the worker; may be repeated"},
+			pythonFlag(), flagImportPath(), flagMaxPayload(), flagVerbose(),
+			&urfave.BoolFlag{Name: "hired", Hidden: true}, // by an up, which speaks for it
+		},
+		Action: func(c *urfave.Context) error { return e.work(c, mode, dial) },
+	}
+}
+
+// work runs a worker until it has drained or is stopped.
+func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.WorkerConfig) (*link.Worker, error)) error {
+	base, err := e.readWorker(c)
+	if err != nil {
+		return err
+	}
+	slots, urls, err := slotsAndURLs(c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	cfg := link.WorkerConfig{Slots: slots, ImportPath: base.importPath, Version: e.version}
+	cfg.URLs, cfg.MaxPayload, cfg.Logger, cfg.Insecure = urls, base.maxPayload, base.log, c.Bool("insecure")
+	if cfg.Labels, err = labelsOf(c); err != nil {
+		return err
+	}
+	if cfg.Curve, err = clientCurve(c); err != nil {
+		return err
+	}
+	if cfg.Python, _, err = pyrun.Find(c.Context, base.python); err != nil {
+		return err
+	}
+	if err := pyrun.Undumpable(); err != nil {
+		base.log.Warn("functions can read the environment of this process", "error", err)
+	}
+	worker, err := dial(cfg)
+	if err != nil {
+		return err
+	}
+	hired := c.Bool("hired")
+	if !hired {
+		e.note("faasctl %s: %s worker %s, %s, for %s\n  python   %s", e.version, mode, worker.ID(), slotsText(slots), strings.Join(urls, " or "), e.pythonText(cfg.Python))
+	}
+	return e.workUntilDrained(c.Context, worker, hired)
+}
+
+// workUntilDrained turns the first signal into a drain and the second into a stop.
+func (e *environment) workUntilDrained(parent context.Context, worker *link.Worker, quiet bool) error {
+	say := func(format string, args ...any) {
+		if !quiet {
+			e.note(format, args...)
+		}
+	}
+	drain, now, release := stopSignals(parent, func(second bool) {
+		if second {
+			say("%sfaasctl: stopping at once; tasks that ran will start again elsewhere", e.afterCtrlC())
+			return
+		}
+		say("%sfaasctl: draining; running tasks may end (again: stop at once)", e.afterCtrlC())
+	})
+	defer release()
+	running, stop := context.WithCancel(context.WithoutCancel(parent))
+	defer stop()
+	defer context.AfterFunc(drain, worker.Drain)()
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-now:
+			stop()
+		case <-ended:
+		}
+	}()
+	err := worker.Run(running)
+	if err == nil {
+		say("faasctl: worker %s has left", worker.ID())
+	}
+	return err
+}
+
+// readWorker reads the flags that workers share with servers.
+func (e *environment) readWorker(c *urfave.Context) (serverConfig, error) {
+	cfg := serverConfig{python: c.String("python"), importPath: c.StringSlice("import-path")}
+	cfg.logToStderr(e, c.Bool("verbose"))
+	if err := cfg.checkImportPath(); err != nil {
+		return cfg, err
+	}
+	var err error
+	cfg.maxPayload, err = parseSize(c.String("max-payload"))
+	return cfg, err
+}
+
+// slotsAndURLs reads [N | auto] URL..., the order of the system we descend from.
+func slotsAndURLs(words []string) (slots int, urls []string, err error) {
+	slots = 1
+	if len(words) > 0 {
+		n, err := strconv.Atoi(words[0])
+		switch {
+		case words[0] == "auto":
+			slots, words = runtime.NumCPU(), words[1:]
+		case err == nil && (n < 1 || n > 1024):
+			return 0, nil, usage("a worker has between 1 and 1024 slots, not %d", n)
+		case err == nil:
+			slots, words = n, words[1:]
+		}
+	}
+	if len(words) == 0 {
+		return 0, nil, usage("which dispatcher?").WithHint("name its address, such as tcp://127.0.0.1:5555; faasctl dispatcher -m push prints it")
+	}
+	for _, word := range words {
+		address, err := zmqloop.Address(word)
+		if err != nil {
+			return 0, nil, err
+		}
+		urls = append(urls, address)
+	}
+	return slots, urls, nil
+}
+
+func labelsOf(c *urfave.Context) (map[string]string, error) {
+	var labels map[string]string
+	for _, label := range c.StringSlice("label") {
+		name, value, ok := strings.Cut(label, "=")
+		if !ok || name == "" {
+			return nil, usage("--label %q is not NAME=VALUE", clip(label, 64))
+		}
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[name] = value
+	}
+	return labels, nil
+}
+
+func clientCurve(c *urfave.Context) (*zmqloop.ClientCurve, error) {
+	own, server := c.String("curve"), c.String("server-key")
+	switch {
+	case own == "" && server == "":
+		return nil, nil
+	case own == "" || server == "":
+		return nil, usage("--curve and --server-key go together").
+			WithHint("--curve w.key is the worker's secret key, --server-key server.pub the dispatcher's public one")
+	}
+	key, err := zmqloop.LoadSecret(own)
+	if err != nil {
+		return nil, err
+	}
+	public, err := zmqloop.LoadPublic(server)
+	if err != nil {
+		return nil, err
+	}
+	return &zmqloop.ClientCurve{Key: key, Server: public}, nil
+}
