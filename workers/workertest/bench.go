@@ -37,6 +37,9 @@ type Bench struct {
 	// Dispatcher describes the dispatcher; change it before Start.
 	Dispatcher core.DispatcherConfig
 
+	// Beat is that of the workers; change it before Add. Default: 50 ms.
+	Beat time.Duration
+
 	hub  *link.Hub
 	stop func() // ends the dispatcher
 	log  *slog.Logger
@@ -48,7 +51,7 @@ func NewBench(t testing.TB, mode Mode) *Bench {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
-	b := &Bench{TB: t, Ctx: ctx, Store: memstore.New(memstore.Config{}), Mode: mode, log: log}
+	b := &Bench{TB: t, Ctx: ctx, Store: memstore.New(memstore.Config{}), Mode: mode, Beat: 50 * time.Millisecond, log: log}
 	b.Hub = link.HubConfig{
 		Beat: 50 * time.Millisecond, LostAfter: 300 * time.Millisecond, Park: 300 * time.Millisecond, Forget: 10 * time.Second, Logger: log,
 	}
@@ -146,7 +149,7 @@ func (b *Bench) worker(slots int, leave bool) *Worker {
 	w := &Worker{ID: core.NewWorkerID(), Runner: NewRunner(), Ended: make(chan struct{})}
 	w.Agent = agent.New(agent.Config{
 		Worker: core.Worker{ID: w.ID, Mode: b.Mode.Name, Slots: slots, Host: "here"}, Runner: w.Runner,
-		Beat: 50 * time.Millisecond, Leave: leave, Logger: b.log,
+		Beat: b.Beat, Leave: leave, Logger: b.log,
 	})
 	b.Cleanup(w.Runner.StopAll)
 	return w
