@@ -109,6 +109,7 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 	s.says("POST /v1/functions", 200, wire.Registration{Function: f, Outcome: core.RegisteredNew})
 	s.says("POST /v1/tasks:cancel", 200, wire.CancelledBatch{Tasks: []wire.Cancelled{{ID: task.ID, Verdict: core.CancelDone}}})
 	s.says("GET /v1/tasks", 200, core.TaskPage{Tasks: []core.Task{task}})
+	s.says("GET /v1/workers", 200, wire.Workers{Workers: []core.Worker{{ID: "w-1", State: core.WorkerRunning}}})
 	s.says("GET /v1/events", 200, []core.Event{})
 	s.says("GET /v1/stats", 200, core.Stats{})
 	s.says("GET /version", 200, wire.Version{Version: "v0-test"})
@@ -143,6 +144,9 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 		{"up -w 0", "faasctl: up: -w must be", 2},
 		{"serve --data nowhere", "faasctl: serve: no Redis", 2},
 		{"dispatcher --data nowhere", "faasctl: dispatcher: no Redis", 2},
+		{"worker push", "faasctl: worker push: which dispatcher?", 2},
+		{"workers ls", "WORKER", 0},
+		{"keys new laptop", "laptop.key", 0},
 		{"nonsense", "faasctl: there is no verb", 2},
 	}
 	covered := map[string]bool{}
