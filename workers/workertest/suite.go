@@ -28,6 +28,7 @@ func Run(t *testing.T, mode Mode) {
 		{"Vanish", true, vanish},
 		{"Reconnect", true, reconnect},
 		{"BlackHole", true, blackHole},
+		{"Late", true, late},
 		{"Restart", true, restart},
 		{"Failover", true, failover},
 		{"Fence", true, fence},
@@ -219,6 +220,9 @@ func reconnect(t *testing.T, mode Mode) {
 	if n := len(w.Runner.Begun()); n < 1002 {
 		t.Errorf("%d started", n)
 	}
+	if n := len(w.Runner.Begun()); n > 1002 {
+		t.Logf("%d of 1002 were started twice, as results were lost with the connection", n-1002)
+	}
 	for _, id := range slow {
 		if n := w.Runner.Times(id); n != 1 {
 			t.Errorf("a running task was started %d times", n)
@@ -242,6 +246,33 @@ func blackHole(t *testing.T, mode Mode) {
 		if n := w.Runner.Times(id); n != 1 {
 			t.Errorf("a task was started %d times", n)
 		}
+	}
+}
+
+// A worker that is cut off for longer than a lease finds that its task is
+// another's; its late result is refused.
+func late(t *testing.T, mode Mode) {
+	b := NewBench(t, mode)
+	b.Dispatcher.Lease, b.Dispatcher.Heard, b.Dispatcher.Renew = 900*time.Millisecond, 300*time.Millisecond, 100*time.Millisecond
+	b.Start()
+	w := b.AddProxied(1)
+	b.Joined(1)
+	b.Function("t1500ms")
+	ids := b.Calls("t1500ms", 1)
+	b.Until("it runs", func() bool { return w.Runner.Running() == 1 })
+	w.Proxy.Hole(true)
+	other := b.Add(1)
+	b.Until("the other runs it", func() bool { return other.Runner.Times(ids[0]) == 1 })
+	b.Until("the first has ended it", func() bool { return w.Runner.Running() == 0 })
+	w.Proxy.Hole(false)
+	b.Joined(2)
+	b.Await(ids, core.Completed)
+	stats, err := b.Service.Stats(b.Ctx)
+	if err != nil || stats.Totals.Completed != 1 {
+		t.Errorf("%+v %v", stats.Totals, err)
+	}
+	if task, err := b.Service.Task(b.Ctx, ids[0]); err != nil || task.Worker != other.ID {
+		t.Errorf("it is settled by %s (%v)", task.Worker, err)
 	}
 }
 
