@@ -100,20 +100,22 @@ type Conn struct {
 	Park   time.Duration  // as the dispatcher says
 
 	// Owned by the loop.
-	asked    int    // registrations that the agent was asked for and has not made
-	number   uint64 // of the last one
-	welcomed uint64 // the last one that was answered
-	limit    int    // bytes that one result may have, as the dispatcher says
-	url      int
-	quiet    time.Duration // Silence, jittered for this connection
-	dialled  time.Time     // when this connection was begun
-	joinedAt time.Time     // when it registered
-	heard    time.Time     // when anything came from any dispatcher
-	fenced   bool
-	left     bool // the agent has said goodbye
-	byeAt    time.Time
-	bodies   bodies
-	parked   map[string][]core.Assignment // tasks that wait for the body of that hash
+	asked      int    // registrations that the agent was asked for and has not made
+	number     uint64 // of the last one
+	welcomed   uint64 // the last one that was answered
+	limit      int    // bytes that one result may have, as the dispatcher says
+	url        int
+	quiet      time.Duration // Silence, jittered for this connection
+	dialled    time.Time     // when this connection was begun
+	joinedAt   time.Time     // when it registered
+	heard      time.Time     // when anything came from any dispatcher
+	fenced     bool
+	broken     bool // there is no connection to send on
+	complained bool // the log has it that the dispatcher is silent
+	left       bool // the agent has said goodbye
+	byeAt      time.Time
+	bodies     bodies
+	parked     map[string][]core.Assignment // tasks that wait for the body of that hash
 }
 
 // Dial returns a Conn that Run sets going.
@@ -208,17 +210,15 @@ func (o connOwner) Receive(s *zmqloop.Socket, m zmqloop.Message) { o.line.Receiv
 func (o connOwner) Work(now time.Time) (time.Time, error) {
 	c := o.Conn
 	ended := c.gather()
-	next, err := c.line.Flush(c, now)
+	next, err := c.flush(now)
 	silent := c.silentAt()
 	if err != nil || !now.Before(silent) {
 		if ended {
 			return now, zmqloop.ErrDone
 		}
-		if err := c.redial(); err != nil {
-			return now, err
-		}
-		if next, err = c.line.Flush(c, now); err != nil {
-			return now, err
+		c.redial()
+		if next, err = c.flush(now); err != nil {
+			next = now.Add(c.quiet)
 		}
 		silent = c.silentAt()
 	}
@@ -265,21 +265,34 @@ func (c *Conn) silentAt() time.Time {
 }
 
 func (c *Conn) dial() error {
-	c.dialled = time.Now()
+	c.dialled, c.broken = time.Now(), false
 	c.quiet = c.cfg.Silence - c.cfg.Silence/5 + rand.N(2*c.cfg.Silence/5+1)
 	return c.line.Open(c.loop, c.cfg.URLs[c.url%len(c.cfg.URLs)])
 }
 
-// redial gives up a connection, and begins the next with a registration.
-func (c *Conn) redial() error {
-	if c.welcomed == c.number {
-		c.cfg.Logger.Warn("the dispatcher is silent; connecting again", "url", c.cfg.URLs[c.url%len(c.cfg.URLs)])
+// flush has the line send, if there is one.
+func (c *Conn) flush(now time.Time) (time.Time, error) {
+	if c.broken {
+		return time.Time{}, nil
+	}
+	return c.line.Flush(c, now)
+}
+
+// redial gives up a connection, and begins the next with a registration. It says
+// so once per outage.
+func (c *Conn) redial() {
+	if !c.complained {
+		c.complained = true
+		c.cfg.Logger.Warn("the dispatcher is silent; connecting again and again", "url", c.cfg.URLs[c.url%len(c.cfg.URLs)])
 	}
 	c.line.Close(false)
 	c.url++
 	c.Out = nil
 	c.register()
-	return c.dial()
+	if err := c.dial(); err != nil {
+		c.broken = true // until the next try
+		c.cfg.Logger.Error("no connection can be made now", "error", err)
+	}
 }
 
 // register has the agent introduce itself. Until that is answered tasks are

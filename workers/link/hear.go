@@ -15,6 +15,9 @@ func (c *Conn) Take(frames [][]byte) (number uint64, numbered bool) {
 	for _, m := range messages {
 		var word any
 		if word, err = wire.ReadDown(m, c.limits); err != nil {
+			if m.Kind == wire.KindTasks && c.Registered() {
+				c.register() // so that they do not count as held here
+			}
 			break
 		}
 		if reply, ok := word.(wire.Reply); ok {
@@ -38,7 +41,7 @@ func (c *Conn) hear(word any) {
 	case wire.Welcome:
 		if word.Number == c.number && c.asked == 0 {
 			c.cfg.Logger.Info("registered", "worker", c.Worker, "dispatcher", word.Dispatcher)
-			c.welcomed, c.Park, c.limit = word.Number, word.Park, min(c.cfg.MaxPayload, word.MaxPayload)
+			c.welcomed, c.Park, c.limit, c.complained = word.Number, word.Park, min(c.cfg.MaxPayload, word.MaxPayload), false
 		}
 	case core.DownRegister:
 		if c.Registered() { // else it was said before the registration arrived

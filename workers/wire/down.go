@@ -6,6 +6,8 @@ import (
 	"faasctl/core"
 )
 
+const maxName = 64 << 10 // of a function, its entry and its file; the service is stricter
+
 // Welcome answers a registration and tells the dispatcher's terms.
 type Welcome struct {
 	Number     uint64 // of the Join that it answers
@@ -296,15 +298,15 @@ func (r *reader) function(rest *payload) *core.Function {
 	r.field(0)
 	f.ID = core.FunctionID(r.id())
 	r.field(1)
-	f.Name = r.string(256)
+	f.Name = r.string(maxName)
 	r.field(2)
 	f.Version = int(r.int(0, 1<<31))
 	r.field(3)
 	f.Codec = core.Codec(r.id())
 	r.field(4)
-	f.Entry = r.string(1024)
+	f.Entry = r.string(maxName)
 	r.field(5)
-	f.File = r.string(1024)
+	f.File = r.string(maxName)
 	r.field(6)
 	f.BodyHash = r.id()
 	r.field(7)

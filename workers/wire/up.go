@@ -1,11 +1,6 @@
 package wire
 
-import (
-	"encoding/json"
-	"time"
-
-	"faasctl/core"
-)
+import "faasctl/core"
 
 // Said is what a worker said.
 type Said struct {
@@ -73,7 +68,7 @@ func Up(worker core.WorkerID, word core.Up) []Message {
 		return []Message{JoinMessage(Join{UpJoin: word})}
 	case core.UpWindow:
 		w.int(int64(word.Seq))
-		w.int(int64(word.Size))
+		w.int(int64(min(word.Size, MaxLeases))) // what it holds has to fit in one registration
 		return []Message{w.message(KindWindow, nil)}
 	case core.UpBeat:
 		w.int(int64(word.Busy))
@@ -81,7 +76,7 @@ func Up(worker core.WorkerID, word core.Up) []Message {
 		for _, s := range word.Started {
 			w.open()
 			w.string(string(s.Task))
-			w.int(s.Ago.Microseconds())
+			w.int(max(0, s.Ago.Microseconds()))
 			w.close()
 		}
 		w.close()
@@ -112,7 +107,7 @@ func JoinMessage(j Join) Message {
 		w.int(int64(h.Attempt))
 		w.int(int64(h.Retries))
 		w.bool(h.Started)
-		w.int(h.Ago.Microseconds())
+		w.int(max(0, h.Ago.Microseconds()))
 		w.close()
 	}
 	w.close()
@@ -178,8 +173,13 @@ func finish(worker core.WorkerID, outcomes []core.Outcome) []Message {
 	return messages
 }
 
+// outcomeSize is what an outcome adds to a message, header and payload, or nearly.
 func outcomeSize(o core.Outcome) int {
-	return len(o.Result.JSON) + len(o.Result.Pickle) + len(o.Output.Stdout.Head) + len(o.Output.Stdout.Tail) +
+	text := len(o.Result.Repr)
+	if f := o.Result.Failure; f != nil {
+		text += len(f.Message) + len(f.Traceback) + len(f.Last)
+	}
+	return text + len(o.Result.JSON) + len(o.Result.Pickle) + len(o.Output.Stdout.Head) + len(o.Output.Stdout.Tail) +
 		len(o.Output.Stderr.Head) + len(o.Output.Stderr.Tail)
 }
 
@@ -188,7 +188,7 @@ func (w *writer) outcome(o core.Outcome, payload []byte) []byte {
 	w.lease(o.Lease)
 	w.string(string(o.State))
 	w.bool(o.Started)
-	w.int(o.Elapsed.Microseconds())
+	w.int(max(0, o.Elapsed.Microseconds()))
 	w.int(int64(len(o.Result.JSON)))
 	w.int(int64(len(o.Result.Pickle)))
 	w.string(o.Result.Repr)
@@ -212,214 +212,4 @@ func (w *writer) outcome(o core.Outcome, payload []byte) []byte {
 	}
 	w.close()
 	return payload
-}
-
-// ReadUp decodes what a worker says. What it returns shares memory with m.
-func ReadUp(m Message, limits Limits) (Said, error) {
-	r := &reader{buf: m.Header}
-	rest := payload{bytes: m.Payload, limit: limits.payload()}
-	var said Said
-	if !r.open() {
-		return said, r.done()
-	}
-	r.field(0)
-	said.Worker = core.WorkerID(r.id())
-	if r.err == nil && said.Worker == "" {
-		r.fail("the worker's id is empty")
-	}
-	n := 1
-	switch m.Kind {
-	case KindJoin:
-		said.Word, n = r.join(said.Worker), 4
-	case KindWindow:
-		r.field(1)
-		seq := r.int(0, 1<<62)
-		r.field(2)
-		said.Word, n = core.UpWindow{Seq: uint64(seq), Size: int(r.int(0, MaxLeases))}, 3
-	case KindBeat:
-		said.Word, n = r.beat(), 3
-	case KindFinish:
-		r.field(1)
-		var outcomes []core.Outcome
-		r.each(MaxItems, "outcomes", func() { outcomes = append(outcomes, r.outcome(&rest)) })
-		said.Word, n = core.UpFinish{Outcomes: outcomes}, 2
-	case KindReturn:
-		r.field(1)
-		said.Word, n = core.UpReturn{Leases: r.leases()}, 2
-	case KindDrain:
-		said.Word = core.UpDrain{}
-	case KindLeave:
-		said.Word = core.UpLeave{}
-	case KindNeedBody:
-		r.field(1)
-		var hashes []string
-		r.each(MaxItems, "hashes", func() { hashes = append(hashes, r.id()) })
-		said.Word, n = NeedBody{hashes}, 2
-	case KindWork:
-		said.Word, n = r.work()
-	default:
-		return said, problem(UnknownKind, "kind %#02x is nothing that a worker says", byte(m.Kind))
-	}
-	r.end(n)
-	rest.end(r)
-	return said, r.done()
-}
-
-func (r *reader) work() (Work, int) {
-	if r.peek() != ',' {
-		return Work{}, 1
-	}
-	r.field(1)
-	return Work{Seen: uint64(r.int(0, 1<<62)), Counts: true}, 2
-}
-
-func (r *reader) join(id core.WorkerID) Join {
-	var j Join
-	r.field(1)
-	j.Number = uint64(r.int(0, 1<<62))
-	r.field(2)
-	var c card
-	start := r.pos
-	r.value(&c)
-	if r.pos-start > maxCard || c.Slots < 1 || c.Slots > maxSlots {
-		r.fail("a worker has 1 to %d slots, and %d bytes to describe itself", maxSlots, maxCard)
-	}
-	j.Single = c.Single
-	j.Worker = core.Worker{
-		ID: id, Host: c.Host, PID: c.PID, Version: c.Version, Interpreters: c.Interpreters, Labels: c.Labels, Slots: c.Slots,
-	}
-	r.field(3)
-	r.each(MaxLeases, "held tasks", func() {
-		if !r.open() {
-			return
-		}
-		h := core.Held{Lease: r.lease()}
-		r.field(3)
-		h.Attempt = int(r.int(0, 1<<31))
-		r.field(4)
-		h.Retries = int(r.int(0, 1<<31))
-		r.field(5)
-		h.Started = r.bool()
-		r.field(6)
-		h.Ago = time.Duration(r.int(0, maxMicros)) * time.Microsecond
-		r.end(7)
-		j.Holds = append(j.Holds, h)
-	})
-	return j
-}
-
-func (r *reader) beat() core.UpBeat {
-	var b core.UpBeat
-	r.field(1)
-	b.Busy = int(r.int(0, maxBusy))
-	r.field(2)
-	r.each(MaxLeases, "starts", func() {
-		if !r.open() {
-			return
-		}
-		var s core.Start
-		r.field(0)
-		s.Task = core.TaskID(r.id())
-		r.field(1)
-		s.Ago = time.Duration(r.int(0, maxMicros)) * time.Microsecond
-		r.end(2)
-		b.Started = append(b.Started, s)
-	})
-	return b
-}
-
-func (r *reader) lease() core.Lease {
-	var l core.Lease
-	r.field(0)
-	l.Task = core.TaskID(r.id())
-	r.field(1)
-	l.Epoch = r.int(0, 1<<62)
-	r.field(2)
-	l.Claim = r.id()
-	return l
-}
-
-func (r *reader) leases() []core.Lease {
-	var all []core.Lease
-	r.each(MaxLeases, "leases", func() {
-		if !r.open() {
-			return
-		}
-		all = append(all, r.lease())
-		r.end(3)
-	})
-	return all
-}
-
-func (r *reader) outcome(rest *payload) core.Outcome {
-	var o core.Outcome
-	if !r.open() {
-		return o
-	}
-	o.Lease = r.lease()
-	r.field(3)
-	o.State = core.State(r.id())
-	if r.err == nil && !o.State.Terminal() {
-		r.fail("%q is not how a task ends", o.State)
-	}
-	r.field(4)
-	o.Started = r.bool()
-	r.field(5)
-	o.Elapsed = time.Duration(r.int(0, maxMicros)) * time.Microsecond
-	r.field(6)
-	o.Result.JSON = json.RawMessage(rest.take(r))
-	r.field(7)
-	o.Result.Pickle = rest.take(r)
-	r.field(8)
-	o.Result.Repr = r.string(maxRepr)
-	r.field(9)
-	if !r.null() {
-		o.Result.Failure = &core.Failure{}
-		r.value(o.Result.Failure)
-	}
-	r.field(10)
-	if !r.null() && r.open() {
-		for i, s := range []*core.Stream{&o.Output.Stdout, &o.Output.Stderr} {
-			r.field(3 * i)
-			s.Head = rest.take(r)
-			r.field(3*i + 1)
-			s.Tail = rest.take(r)
-			r.field(3*i + 2)
-			s.Cut = r.int(0, 1<<62)
-		}
-		r.end(6)
-	}
-	r.end(11)
-	return o
-}
-
-// payload is the last frame while it is handed out piece by piece.
-type payload struct {
-	bytes []byte
-	limit int
-}
-
-// take reads a length from the header and cuts so much off; nil for none.
-func (p *payload) take(r *reader) []byte {
-	n := int(r.int(0, 1<<40))
-	if r.err != nil || n == 0 {
-		return nil
-	}
-	if n > p.limit {
-		r.err = problem(TooLarge, "a payload of %d bytes; at most %d may be", n, p.limit)
-		return nil
-	}
-	if n > len(p.bytes) {
-		r.fail("the header measures %d bytes more than the payload frame has", n-len(p.bytes))
-		return nil
-	}
-	cut := p.bytes[:n:n]
-	p.bytes = p.bytes[n:]
-	return cut
-}
-
-func (p *payload) end(r *reader) {
-	if len(p.bytes) > 0 {
-		r.fail("the payload frame has %d bytes more than the header measures", len(p.bytes))
-	}
 }

@@ -98,8 +98,8 @@ func (b *Bench) Start(slots ...int) []*Worker {
 	cfg := b.Dispatcher
 	if b.Mode.Hub == nil {
 		for _, n := range slots {
-			w := b.worker(n, false)
-			cfg.Transports = append(cfg.Transports, &inside{agent: w.Agent, id: w.ID})
+			w, transport := b.Inside(n)
+			cfg.Transports = append(cfg.Transports, transport)
 			workers = append(workers, w)
 		}
 	} else {
@@ -107,7 +107,8 @@ func (b *Bench) Start(slots ...int) []*Worker {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.hub, cfg.Transports = hub, []core.Transport{hub}
+		b.hub = hub
+		cfg.Transports = append([]core.Transport{hub}, cfg.Transports...)
 	}
 	dispatcher, err := core.NewDispatcher(cfg)
 	if err != nil {
@@ -181,6 +182,12 @@ func (b *Bench) AddAt(slots int, urls ...string) *Worker {
 		return conn.Run(ctx)
 	})
 	return w
+}
+
+// Inside makes a worker of the dispatcher's own process, and its transport.
+func (b *Bench) Inside(slots int) (*Worker, core.Transport) {
+	w := b.worker(slots, false)
+	return w, &inside{agent: w.Agent, id: w.ID}
 }
 
 // inside is a worker in the dispatcher's own process, as package local has it.

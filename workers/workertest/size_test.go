@@ -5,6 +5,8 @@ import (
 
 	"math/rand/v2"
 	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/pebbe/zmq4"
 
 	"faasctl/core"
+	"faasctl/workers/link"
 	"faasctl/workers/workertest"
 )
 
@@ -112,13 +115,64 @@ func TestManyWorkers(t *testing.T) {
 			if low < 8 || high > 12 {
 				t.Errorf("shares lie between %d and %d", low, high)
 			}
-			if os.Getenv("WORKERTEST_IDLE") != "" {
-				before := cpu()
-				<-time.After(5 * time.Second) // what is measured is time itself
-				t.Logf("idle, %d workers and their dispatcher together: %.1f %% of a core", many, float64(cpu()-before)/float64(5*time.Second)*100)
-			}
 			if n := len(b.Workers(core.WorkerRunning)); n != many {
 				t.Errorf("%d workers run", n)
+			}
+		})
+	}
+}
+
+// fakes, in the environment of this test program, makes it a process of many
+// workers: a mode and an address.
+const fakes = "WORKERTEST_FAKES"
+
+func TestFakes(t *testing.T) {
+	mode, address, _ := strings.Cut(os.Getenv(fakes), " ")
+	if address == "" {
+		t.Skip("it is the other half of TestIdleCost")
+	}
+	b := workertest.NewBench(t, map[string]workertest.Mode{"push": pushing, "pull": pulling}[mode])
+	b.Beat, b.Conn.Silence = time.Second, 10*time.Second
+	for range 200 {
+		b.AddAt(1, address)
+	}
+	_, _ = os.Stdin.Read(make([]byte, 1)) // until the other half is done
+}
+
+// TestIdleCost measures what 200 idle workers of another process cost the
+// dispatcher, with the timers of real life. It takes as long as it measures:
+// FAASCTL_SOAK=1 asks for it.
+func TestIdleCost(t *testing.T) {
+	if !soaking() {
+		t.Skip("set FAASCTL_SOAK=1")
+	}
+	for _, mode := range []workertest.Mode{pushing, pulling} {
+		t.Run(string(mode.Name), func(t *testing.T) {
+			b := workertest.NewBench(t, mode)
+			b.Hub = link.HubConfig{Logger: b.Hub.Logger}
+			b.Dispatcher = core.DispatcherConfig{Store: b.Store, Logger: b.Dispatcher.Logger}
+			b.Start()
+			other := exec.Command(os.Args[0], "-test.run=^TestFakes$")
+			other.Env = append(os.Environ(), fakes+"="+string(mode.Name)+" "+b.URL())
+			hold, err := other.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := other.Start(); err != nil {
+				t.Fatal(err)
+			}
+			b.Joined(200)
+			const span = 10 * time.Second
+			before := cpu()
+			<-time.After(span) // what is measured is time itself
+			share := float64(cpu()-before) / float64(span) * 100
+			t.Logf("200 idle workers cost %.2f %% of a core", share)
+			if share > 3 {
+				t.Errorf("200 idle workers cost %.2f %% of a core", share)
+			}
+			_ = hold.Close()
+			if err := other.Wait(); err != nil {
+				t.Error(err)
 			}
 		})
 	}

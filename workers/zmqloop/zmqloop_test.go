@@ -3,10 +3,8 @@ package zmqloop
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -181,21 +179,26 @@ func TestCurveKeepsOthersOut(t *testing.T) {
 		stop()
 	}
 
+	keysComeAndGo(t, address, senders, admit, filepath.Join(allow, "late.pub"), &ClientCurve{Key: stranger, Server: server.Public})
+}
+
+func keysComeAndGo(t *testing.T, address string, senders chan string, admit func(name, public string), file string, curve *ClientCurve) {
+	t.Helper()
 	// Added while running. libzmq does not try again by itself once it was refused.
-	admit("late", stranger.Public)
-	late, stopLate := talker(t, address, &ClientCurve{Key: stranger, Server: server.Public})
+	admit("late", curve.Key.Public)
+	late, stopLate := talker(t, address, curve)
 	for tries := 0; !hears(late, 500*time.Millisecond); tries++ {
 		if stopLate(); tries == 20 {
 			t.Fatal("a key that was added was not let in")
 		}
-		late, stopLate = talker(t, address, &ClientCurve{Key: stranger, Server: server.Public})
+		late, stopLate = talker(t, address, curve)
 	}
 	defer func() { stopLate() }()
 	if name := <-senders; name != "late" {
 		t.Fatalf("it is known as %q", name)
 	}
 	// Revoked while connected.
-	if err := os.Remove(filepath.Join(allow, "late.pub")); err != nil {
+	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); <-senders != "refused"; {
@@ -208,90 +211,6 @@ func TestCurveKeepsOthersOut(t *testing.T) {
 	}
 	if hears(late, 200*time.Millisecond) {
 		t.Error("a revoked key is answered")
-	}
-}
-
-func TestBadKeysAreNotTakenForGood(t *testing.T) {
-	k := key(t)
-	for name, server := range map[string]ServerCurve{
-		"an empty secret":  {Allow: t.TempDir()},
-		"a short secret":   {Secret: "abc", Allow: t.TempDir()},
-		"no Z85":           {Secret: strings.Repeat("~", 40), Allow: t.TempDir()},
-		"no directory":     {Secret: k.Secret, Allow: filepath.Join(t.TempDir(), "none")},
-		"not a multiple":   {Secret: k.Secret + "a", Allow: t.TempDir()},
-		"a secret of nuls": {Secret: strings.Repeat("\x00", 40), Allow: t.TempDir()},
-	} {
-		if _, err := New(Config{Owner: &player{}, Server: &server}); core.ClassOf(err) != core.ErrInvalid {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	other := key(t)
-	for name, client := range map[string]ClientCurve{
-		"no server":     {Key: k},
-		"halves of two": {Key: KeyPair{Public: other.Public, Secret: k.Secret}, Server: other.Public},
-		"no secret":     {Key: KeyPair{Public: k.Public}, Server: other.Public},
-	} {
-		if _, err := New(Config{Owner: &player{}, Client: &client}); core.ClassOf(err) != core.ErrInvalid {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestKeyFiles(t *testing.T) {
-	dir := t.TempDir()
-	k := key(t)
-	if err := WriteKeyPair(dir, "w1", k); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "w1.key")
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("%v %v", info, err)
-	}
-	if got, err := LoadSecret(path); err != nil || got != k {
-		t.Fatalf("%+v %v", got, err)
-	}
-	if got, err := LoadPublic(filepath.Join(dir, "w1.pub")); err != nil || got != k.Public {
-		t.Fatalf("%q %v", got, err)
-	}
-	if err := WriteKeyPair(dir, "w1", key(t)); core.ClassOf(err) != core.ErrConflict {
-		t.Errorf("a key was overwritten: %v", err)
-	}
-	for _, name := range []string{"", "../x", "a/b", ".hidden", strings.Repeat("n", 65)} {
-		if err := WriteKeyPair(dir, name, k); core.ClassOf(err) != core.ErrInvalid {
-			t.Errorf("%q: %v", name, err)
-		}
-	}
-	if err := os.Chmod(path, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LoadSecret(path); core.ClassOf(err) != core.ErrForbidden || core.HintOf(err) == "" {
-		t.Errorf("a key that others can read: %v", err)
-	}
-	if _, err := LoadSecret(filepath.Join(dir, "none.key")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestAddresses(t *testing.T) {
-	for text, want := range map[string]string{
-		"localhost:5555": "tcp://localhost:5555", "tcp://10.0.0.1:5555": "tcp://10.0.0.1:5555", "[::1]:5555": "tcp://[::1]:5555",
-		"": "", "5555": "", "ipc:///tmp/x": "", "host:": "", ":5555": "", "host:70000": "", "tcp://a;b:1": "", "*:5555": "",
-	} {
-		got, err := Address(text)
-		if got != want || (err == nil) != (want != "") || err != nil && core.ClassOf(err) != core.ErrInvalid {
-			t.Errorf("%q: %q %v", text, got, err)
-		}
-	}
-	for address, near := range map[string]bool{
-		"tcp://127.0.0.1:1": true, "tcp://127.9.9.9:1": true, "tcp://[::1]:1": true, "tcp://localhost:1": true, "tcp://[::ffff:127.0.0.1]:1": true,
-		"tcp://0.0.0.0:1": false, "tcp://10.0.0.1:1": false, "tcp://[::]:1": false, "tcp://localhost.example.com:1": false,
-	} {
-		if err := CheckReach(address, false, false); (err == nil) != near {
-			t.Errorf("%s: %v", address, err)
-		}
-		if CheckReach(address, true, false) != nil || CheckReach(address, false, true) != nil {
-			t.Errorf("%s is refused with keys, or against all advice", address)
-		}
 	}
 }
 
