@@ -221,6 +221,9 @@ type EventStore interface {
 	LastEvent(ctx context.Context) (string, error)
 	// Stats fills in Totals, depths, Store and Through; not the roster.
 	Stats(ctx context.Context) (Stats, error)
+	// FunctionStats returns the numbers of every function that was not removed
+	// and was called at least once, in no order.
+	FunctionStats(ctx context.Context) ([]FunctionStats, error)
 	// Ping fails unless the store can take and hand out tasks now.
 	Ping(ctx context.Context) error
 }

@@ -126,6 +126,15 @@ func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	return stats, nil
 }
 
+// FunctionStats returns the numbers of every function that was called.
+func (s *Service) FunctionStats(ctx context.Context) ([]FunctionStats, error) {
+	all, err := s.store.FunctionStats(ctx)
+	for i := range all {
+		all[i].Name = s.nameOf(ctx, all[i].Function)
+	}
+	return all, err
+}
+
 // Worker finds one worker by its id or a unique prefix of it.
 func (s *Service) Worker(ctx context.Context, text string) (Worker, error) {
 	roster, err := s.store.Roster(ctx)

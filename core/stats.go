@@ -1,5 +1,7 @@
 package core
 
+import "time"
+
 // Stats is the state of the whole system in numbers. Totals count since the
 // store was made; depths are of this moment.
 type Stats struct {
@@ -13,10 +15,24 @@ type Stats struct {
 	Dispatchers []DispatcherInfo `json:"dispatchers"`
 	Store       StoreInfo        `json:"store"`
 	Through     string           `json:"through"` // id of the last stream entry that Totals include
+	Now         time.Time        `json:"now"`     // by the store's clock
+
+	// Wait and Run are how long ended tasks waited (submission to start) and ran.
+	Wait Histogram `json:"wait"`
+	Run  Histogram `json:"run"`
 
 	// OldestWait is how long the oldest queued task has waited, in ms; 0 when
 	// nothing is queued.
 	OldestWait int64 `json:"oldest_wait_ms"`
+}
+
+// FunctionStats are the numbers of one function since the store was made.
+type FunctionStats struct {
+	Function FunctionID `json:"function_id"`
+	Name     string     `json:"function,omitempty"` // name@version, filled in by the Service
+	Totals   Totals     `json:"totals"`
+	Wait     Histogram  `json:"wait"`
+	Run      Histogram  `json:"run"`
 }
 
 // Totals count transitions.

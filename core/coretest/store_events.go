@@ -91,6 +91,46 @@ var eventCases = map[string]func(*fixture){
 			f.Fatalf("through %q, last %q, %v", stats.Through, last, err)
 		}
 	},
+	"each function has its numbers": func(f *fixture) {
+		one, two, idle := f.function("one"), f.function("two"), f.function("idle")
+		f.submit(one.ID, 2)
+		f.submit(two.ID, 1)
+		for _, c := range f.claim(3, longLease) {
+			s := completed(c.Lease, "1")
+			if s.Elapsed = 10 * time.Millisecond; c.Spec.Function == two.ID {
+				s = failed(c.Lease, core.KindException)
+			}
+			f.wantSettle(s, core.VerdictOK)
+		}
+		all, err := f.FunctionStats(f.ctx)
+		f.must(err)
+		of := map[core.FunctionID]core.FunctionStats{}
+		for _, s := range all {
+			of[s.Function] = s
+		}
+		if a := of[one.ID]; a.Totals != (core.Totals{Submitted: 2, Started: 2, Completed: 2}) || a.Run.Count() != 2 || a.Wait.Count() != 2 {
+			f.Fatalf("one: %+v", a)
+		}
+		if b := of[two.ID]; b.Totals != (core.Totals{Submitted: 1, Started: 1, Failed: 1}) || b.Run.Count() != 1 {
+			f.Fatalf("two: %+v", b)
+		}
+		if c, there := of[idle.ID]; there && c.Totals != (core.Totals{}) {
+			f.Fatalf("idle: %+v", c)
+		}
+		stats, err := f.Stats(f.ctx)
+		f.must(err)
+		if stats.Run.Count() != 3 || stats.Wait.Count() != 3 || stats.Now.IsZero() {
+			f.Fatalf("all: %+v", stats)
+		}
+		f.must(f.RemoveFunction(f.ctx, one.ID))
+		all, err = f.FunctionStats(f.ctx)
+		f.must(err)
+		for _, s := range all {
+			if s.Function == one.ID {
+				f.Fatal("a removed function is still told of")
+			}
+		}
+	},
 	"hints wake": func(f *fixture) {
 		fn := f.function("add")
 		ctx, cancel := context.WithCancel(f.ctx)

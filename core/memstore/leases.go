@@ -102,7 +102,7 @@ func (s *Store) start(r *record, worker core.WorkerID, at time.Time) (core.Event
 	r.started = true
 	r.task.Started = at
 	r.task.Attempt++
-	s.totals.Started++
+	s.count(r, func(t *core.Totals) { t.Started++ })
 	return s.event(r, core.TaskStarted), true
 }
 
@@ -196,7 +196,7 @@ func (s *Store) settle(r *record, item core.Settlement, now time.Time) core.Even
 	case item.RetryIn > 0:
 		s.move(r, core.VerbRetry)
 		r.task.Due, r.expiry = now.Add(item.RetryIn), time.Time{}
-		s.totals.Retried++
+		s.count(r, func(t *core.Totals) { t.Retried++ })
 		event := s.event(r, core.TaskRetried)
 		event.Detail = string(result.Failure.Kind)
 		return event
@@ -264,9 +264,9 @@ func (s *Store) requeue(r *record, reason core.ReleaseReason) core.Event {
 	event := s.event(r, core.TaskReleased)
 	if reason == core.ReleaseVanished {
 		event.Kind = core.TaskLost
-		s.totals.Lost++
+		s.count(r, func(t *core.Totals) { t.Lost++ })
 	} else {
-		s.totals.Released++
+		s.count(r, func(t *core.Totals) { t.Released++ })
 	}
 	s.move(r, core.VerbRelease)
 	r.expiry, r.task.Worker, r.owner = time.Time{}, "", ""

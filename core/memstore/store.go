@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -42,9 +43,9 @@ type Store struct {
 	functions functions
 	tasks     map[core.TaskID]*record
 	queues    map[string]*queue
-	claims    map[string]claimAnswer // by ClaimRequest.ID, to answer a repetition
-	ended     []ending               // in order of their end; the oldest are forgotten first
-	totals    core.Totals
+	claims    map[string]claimAnswer                  // by ClaimRequest.ID, to answer a repetition
+	ended     []ending                                // in order of their end; the oldest are forgotten first
+	stats     map[core.FunctionID]*core.FunctionStats // under "" those of all functions
 	lastReap  time.Time
 	floor     time.Time // nothing is reaped before
 	roster    roster
@@ -82,7 +83,7 @@ var _ core.Store = (*Store)(nil)
 func New(cfg Config) *Store {
 	s := &Store{
 		cfg: cfg.withDefaults(), tasks: map[core.TaskID]*record{}, queues: map[string]*queue{},
-		claims: map[string]claimAnswer{}, ears: map[*ear]struct{}{},
+		claims: map[string]claimAnswer{}, ears: map[*ear]struct{}{}, stats: map[core.FunctionID]*core.FunctionStats{"": newStats("")},
 	}
 	s.functions.init()
 	s.roster.init()
@@ -108,12 +109,12 @@ func (s *Store) end(r *record, verb core.Verb, result *core.Result, now time.Tim
 	event := s.event(r, core.TaskCompleted)
 	switch r.task.State {
 	case core.Completed:
-		s.totals.Completed++
+		s.count(r, func(t *core.Totals) { t.Completed++ })
 	case core.Cancelled:
-		s.totals.Cancelled++
+		s.count(r, func(t *core.Totals) { t.Cancelled++ })
 		event.Kind = core.TaskCancelled
 	case core.Failed:
-		s.totals.Failed++
+		s.count(r, func(t *core.Totals) { t.Failed++ })
 		event.Kind = core.TaskFailed
 	}
 	if result.Failure != nil {
@@ -121,11 +122,45 @@ func (s *Store) end(r *record, verb core.Verb, result *core.Result, now time.Tim
 		event.Detail = string(result.Failure.Kind)
 	}
 	if !r.task.Started.IsZero() {
-		event.RunMS = float64(now.Sub(r.task.Started).Microseconds()) / 1000
-		event.WaitMS = float64(r.task.Started.Sub(r.task.Submitted).Microseconds()) / 1000
+		run, wait := now.Sub(r.task.Started), r.task.Started.Sub(r.task.Submitted)
+		event.RunMS, event.WaitMS = float64(run.Microseconds())/1000, float64(wait.Microseconds())/1000
+		for _, stats := range []*core.FunctionStats{s.stats[""], s.stats[r.task.Function]} {
+			stats.Run.Add(run)
+			stats.Wait.Add(wait)
+		}
 	}
 	s.ended = append(s.ended, ending{r.task.ID, now})
 	return event
+}
+
+func newStats(f core.FunctionID) *core.FunctionStats {
+	return &core.FunctionStats{Function: f, Wait: core.Histogram{}, Run: core.Histogram{}}
+}
+
+// count bumps a total of all functions and of the task's.
+func (s *Store) count(r *record, bump func(*core.Totals)) {
+	of := s.stats[r.task.Function]
+	if of == nil {
+		of = newStats(r.task.Function)
+		s.stats[r.task.Function] = of
+	}
+	bump(&of.Totals)
+	bump(&s.stats[""].Totals)
+}
+
+// FunctionStats implements core.EventStore.
+func (s *Store) FunctionStats(ctx context.Context) ([]core.FunctionStats, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []core.FunctionStats
+	for id, stats := range s.stats {
+		if id != "" && !s.functions.removed[id] {
+			copied := *stats
+			copied.Wait, copied.Run = maps.Clone(stats.Wait), maps.Clone(stats.Run)
+			all = append(all, copied)
+		}
+	}
+	return all, ctx.Err()
 }
 
 func (s *Store) event(r *record, kind core.EventKind) core.Event {
@@ -166,7 +201,9 @@ func (s *Store) Ping(ctx context.Context) error { return ctx.Err() }
 func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stats := core.Stats{Totals: s.totals, Store: core.StoreInfo{Kind: "memory", Durability: "none"}, Through: s.log.last()}
+	stats := core.Stats{
+		Totals: s.stats[""].Totals, Wait: maps.Clone(s.stats[""].Wait), Run: maps.Clone(s.stats[""].Run), Now: time.Now(), Store: core.StoreInfo{Kind: "memory", Durability: "none"}, Through: s.log.last(),
+	}
 	var oldest time.Time
 	for _, r := range s.tasks {
 		switch r.task.State {

@@ -40,7 +40,7 @@ func (s *Store) accept(item core.Submission, now time.Time) core.Event {
 		Queue: item.Spec.Queue, Priority: item.Spec.Priority, Submitted: now,
 	}}
 	s.tasks[item.ID] = r
-	s.totals.Submitted++
+	s.count(r, func(t *core.Totals) { t.Submitted++ })
 	if item.Delay > 0 {
 		s.move(r, core.VerbDelay)
 		r.task.Due = now.Add(item.Delay)

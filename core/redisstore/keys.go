@@ -37,7 +37,7 @@ func (k keys) fixed() []string {
 		k.base + "claim:",    // 14 family, claim id: the tasks it took, for a repetition
 		k.events(),           // 15 stream of events
 		k.counters(),         // 16 hash of totals and of the stream's state
-		k.base + "n:",        // 17 family, function id: hash of its totals
+		k.countersOf(""),     // 17 family, function id: hash of its totals
 		k.base + "marks",     // 18 list of stream ids, one per so many events, for trimming
 		k.base + "reap",      // 19 hash: run id of the server, last reap, floor
 		k.channelWork(),      // 20 channel
@@ -70,6 +70,8 @@ func (k keys) failedOf(function core.FunctionID) string { return k.base + "x:" +
 
 func (k keys) events() string   { return k.base + "events" }
 func (k keys) counters() string { return k.base + "counters" }
+
+func (k keys) countersOf(function core.FunctionID) string { return k.base + "n:" + string(function) }
 
 func (k keys) functions() string       { return k.base + "functions" }
 func (k keys) body(hash string) string { return k.base + "b:" + hash }

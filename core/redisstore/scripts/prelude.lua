@@ -67,18 +67,27 @@ local function same(i, value)
   return value
 end
 
+-- bump adds one to a total, and to that of a function.
+local function bump(counter, fn)
+  totals[counter] = (totals[counter] or 0) + 1
+  if fn then
+    local of = totals_of[fn]
+    if not of then of = {}; totals_of[fn] = of end
+    of[counter] = (of[counter] or 0) + 1
+  end
+end
+
+-- observe counts a duration in its bucket: see core.Histogram.
+local OCTAVE = 8 / math.log(2)
+local function observe(histogram, us, fn)
+  bump(histogram .. ':' .. math.floor(OCTAVE * math.log(us + 1)), fn)
+end
+
 -- event notes what happened; counter is the total it adds to, or nil.
 local function event(counter, kind, task, fn, worker, dispatcher, attempt, detail, run, wait)
   lines[#lines + 1] = kind .. '\t' .. same(1, task) .. '\t' .. same(2, fn) .. '\t' .. same(3, worker) .. '\t'
     .. same(4, dispatcher) .. '\t' .. (attempt or 0) .. '\t' .. (detail or '') .. '\t' .. (run or '') .. '\t' .. (wait or '')
-  if counter then
-    totals[counter] = (totals[counter] or 0) + 1
-    if fn then
-      local of = totals_of[fn]
-      if not of then of = {}; totals_of[fn] = of end
-      of[counter] = (of[counter] or 0) + 1
-    end
-  end
+  if counter then bump(counter, fn) end
 end
 
 -- trim drops the oldest entries when the stream holds more than KEEP events.
@@ -181,6 +190,8 @@ local function finish(id, from, to, kind, r, run)
   if r.tb then
     wait = math.max(0, r.tb - r.ts)
     run = run or math.max(0, now - r.tb) * 1000
+    observe('w', wait * 1000, r.fn)
+    observe('r', run, r.fn)
   end
   event(endings[to], 'task.' .. endings[to], id, r.fn, r.wo, r.di, r.at, kind, run, wait)
 end
