@@ -19,6 +19,7 @@ type Proxy struct {
 	conns map[net.Conn]bool
 	off   bool // connections are refused at once
 	hole  bool // nothing passes, but nothing breaks
+	held  int  // reads that the hole holds back
 	done  bool
 	work  sync.WaitGroup
 }
@@ -66,6 +67,7 @@ func (p *Proxy) Cut() {
 		_ = c.Close()
 	}
 	clear(p.conns)
+	p.cond.Broadcast()
 }
 
 // Off breaks all connections and takes no new ones, until it is called with
@@ -83,8 +85,15 @@ func (p *Proxy) Off(off bool) {
 func (p *Proxy) Hole(hole bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.hole = hole
+	p.hole, p.held = hole, 0
 	p.cond.Broadcast()
+}
+
+// Swallowed is how many pieces the hole has held back since it was opened.
+func (p *Proxy) Swallowed() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
 }
 
 func (p *Proxy) accept() {
@@ -127,7 +136,10 @@ func (p *Proxy) pipe(from, to net.Conn) {
 	for {
 		n, err := from.Read(buf)
 		p.mu.Lock()
-		for p.hole && !p.done {
+		if p.hole {
+			p.held++
+		}
+		for p.hole && !p.done && p.conns[from] {
 			p.cond.Wait()
 		}
 		p.mu.Unlock()
