@@ -4,9 +4,6 @@ import (
 	"errors"
 
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -122,23 +119,6 @@ func TestManyWorkers(t *testing.T) {
 	}
 }
 
-// fakes, in the environment of this test program, makes it a process of many
-// workers: a mode and an address.
-const fakes = "WORKERTEST_FAKES"
-
-func TestFakes(t *testing.T) {
-	mode, address, _ := strings.Cut(os.Getenv(fakes), " ")
-	if address == "" {
-		t.Skip("it is the other half of TestIdleCost")
-	}
-	b := workertest.NewBench(t, map[string]workertest.Mode{"push": pushing, "pull": pulling}[mode])
-	b.Beat, b.Conn.Silence = time.Second, 10*time.Second
-	for range 200 {
-		b.AddAt(1, address)
-	}
-	_, _ = os.Stdin.Read(make([]byte, 1)) // until the other half is done
-}
-
 // TestIdleCost measures what 200 idle workers of another process cost the
 // dispatcher, with the timers of real life. It takes as long as it measures:
 // FAASCTL_SOAK=1 asks for it.
@@ -152,15 +132,7 @@ func TestIdleCost(t *testing.T) {
 			b.Hub = link.HubConfig{Logger: b.Hub.Logger}
 			b.Dispatcher = core.DispatcherConfig{Store: b.Store, Logger: b.Dispatcher.Logger}
 			b.Start()
-			other := exec.Command(os.Args[0], "-test.run=^TestFakes$")
-			other.Env = append(os.Environ(), fakes+"="+string(mode.Name)+" "+b.URL())
-			hold, err := other.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := other.Start(); err != nil {
-				t.Fatal(err)
-			}
+			other := startFakes(t, b, mode, 200, time.Second)
 			b.Joined(200)
 			const span = 10 * time.Second
 			before := cpu()
@@ -170,10 +142,7 @@ func TestIdleCost(t *testing.T) {
 			if share > 3 {
 				t.Errorf("200 idle workers cost %.2f %% of a core", share)
 			}
-			_ = hold.Close()
-			if err := other.Wait(); err != nil {
-				t.Error(err)
-			}
+			other.release(t)
 		})
 	}
 }

@@ -75,7 +75,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Loop is one goroutine and its sockets. Ring and Allowed may be called from
+// Loop is one goroutine and its sockets. Ring may be called from
 // anywhere, the rest from the Owner's methods only.
 type Loop struct {
 	cfg  Config

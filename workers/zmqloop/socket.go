@@ -23,7 +23,7 @@ type Socket struct {
 
 // Outgoing messages that one peer may have waiting in libzmq; what is beyond
 // stays with the owner, who bounds it too.
-const highWater = 64
+const highWater = 256
 
 // Router opens a ROUTER that is bound to an address. A message to a peer that is
 // gone fails at once instead of vanishing.
@@ -84,7 +84,7 @@ func (l *Loop) socket(kind zmq4.Type, address string) (*Socket, error) {
 	}
 	s := &Socket{loop: l, zmq: zmq}
 	err = errors.Join(
-		zmq.SetLinger(l.cfg.Linger), zmq.SetSndhwm(highWater), zmq.SetRcvhwm(4*highWater), zmq.SetMaxmsgsize(int64(l.cfg.MaxFrame)),
+		zmq.SetLinger(l.cfg.Linger), zmq.SetSndhwm(highWater), zmq.SetRcvhwm(highWater), zmq.SetMaxmsgsize(int64(l.cfg.MaxFrame)),
 		zmq.SetIpv6(isIPv6(address)),
 		// A host that has lost its power sends nothing, not even a farewell.
 		zmq.SetTcpKeepalive(1), zmq.SetTcpKeepaliveIdle(15), zmq.SetTcpKeepaliveIntvl(5), zmq.SetTcpKeepaliveCnt(3),
