@@ -93,6 +93,13 @@ func (o *outage) Reap(ctx context.Context, grace time.Duration) (int, error) {
 	return o.Store.Reap(ctx, grace)
 }
 
+func (o *outage) Stats(ctx context.Context) (core.Stats, error) {
+	if err := o.err(); err != nil {
+		return core.Stats{}, err
+	}
+	return o.Store.Stats(ctx)
+}
+
 func (o *outage) Announce(ctx context.Context, a core.Announcement) ([]core.WorkerID, error) {
 	if err := o.err(); err != nil {
 		return nil, err

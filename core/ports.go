@@ -224,6 +224,8 @@ type EventStore interface {
 	// FunctionStats returns the numbers of every function that was not removed
 	// and was called at least once, in no order.
 	FunctionStats(ctx context.Context) ([]FunctionStats, error)
+	// Queues returns the queues that hold tasks, by name.
+	Queues(ctx context.Context) ([]QueueInfo, error)
 	// Ping fails unless the store can take and hand out tasks now.
 	Ping(ctx context.Context) error
 }

@@ -126,6 +126,9 @@ func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	return stats, nil
 }
 
+// Queues returns the queues that hold tasks.
+func (s *Service) Queues(ctx context.Context) ([]QueueInfo, error) { return s.store.Queues(ctx) }
+
 // FunctionStats returns the numbers of every function that was called.
 func (s *Service) FunctionStats(ctx context.Context) ([]FunctionStats, error) {
 	all, err := s.store.FunctionStats(ctx)

@@ -1,7 +1,10 @@
 package core
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -127,4 +130,105 @@ func (s *Service) List(ctx context.Context, filter TaskFilter) (TaskPage, error)
 		page.Tasks[i].Name = s.nameOf(ctx, page.Tasks[i].Function)
 	}
 	return page, err
+}
+
+// Retry submits ended tasks anew, with the same function, arguments and limits;
+// the new ones point at the old. An item may be refused: it is unknown, or has not
+// ended.
+func (s *Service) Retry(ctx context.Context, ids []TaskID) ([]Submitted, error) {
+	tasks, err := s.Tasks(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]Submitted, len(ids))
+	var batch []Submission
+	var place []int
+	for i, task := range tasks {
+		switch {
+		case task.ID == "":
+			answers[i].Err = unknownTask(ids[i])
+			continue
+		case !task.State.Terminal():
+			answers[i].Err = Errorf(ErrConflict, "", "task %s is %s; only a task that has ended is run again", task.ID, task.State)
+			continue
+		}
+		spec, err := s.store.Spec(ctx, task.ID)
+		if err != nil {
+			return nil, err
+		}
+		spec.RetryOf = task.ID
+		answers[i] = Submitted{ID: NewTaskID(), Function: spec.Function, Name: task.Name}
+		batch, place = append(batch, Submission{ID: answers[i].ID, Spec: spec}), append(place, i)
+	}
+	for len(batch) > 0 {
+		n := min(len(batch), MaxBatch)
+		refused, err := s.store.Submit(ctx, batch[:n])
+		if err != nil {
+			return nil, err
+		}
+		for i, refusal := range refused {
+			answers[place[i]].Err = explainUnknown(refusal, answers[place[i]].Name)
+		}
+		batch, place = batch[n:], place[n:]
+	}
+	return answers, nil
+}
+
+// failuresScanned bounds how many failed tasks Failures looks at.
+const failuresScanned = 2000
+
+// Failures groups the newest failed tasks by what they died of, the largest group
+// first.
+func (s *Service) Failures(ctx context.Context) ([]FailureGroup, error) {
+	groups := map[FailureGroup]*FailureGroup{}
+	filter := TaskFilter{State: Failed, Limit: 500}
+	for seen := 0; seen < failuresScanned; {
+		page, err := s.store.List(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.group(ctx, page.Tasks, groups); err != nil {
+			return nil, err
+		}
+		if seen += len(page.Tasks); page.Next == "" {
+			break
+		}
+		filter.Before = page.Next
+	}
+	all := make([]FailureGroup, 0, len(groups))
+	for _, g := range groups {
+		g.Name = s.nameOf(ctx, g.Function)
+		all = append(all, *g)
+	}
+	slices.SortFunc(all, func(a, b FailureGroup) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), cmp.Compare(a.Newest, b.Newest))
+	})
+	return all, nil
+}
+
+// group adds failed tasks, newest first, to the groups they belong to.
+func (s *Service) group(ctx context.Context, tasks []Task, groups map[FailureGroup]*FailureGroup) error {
+	ids := make([]TaskID, len(tasks))
+	for i, task := range tasks {
+		ids[i] = task.ID
+	}
+	results, err := s.store.Results(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for i, task := range tasks {
+		key := FailureGroup{Kind: task.Failure, Function: task.Function}
+		message := ""
+		if r := results[i]; r != nil && r.Failure != nil {
+			key.Type = r.Failure.Type
+			message, _, _ = strings.Cut(r.Failure.Message, "\n")
+		}
+		g := groups[key]
+		if g == nil {
+			g = &FailureGroup{Kind: key.Kind, Type: key.Type, Function: key.Function, Message: message, Newest: task.ID, Last: task.Finished}
+			groups[key] = g
+		}
+		g.Count++
+	}
+	return nil
 }

@@ -120,10 +120,15 @@ func (s *settler) run(ctx context.Context) {
 // write empties the queues in the order that keeps the record true: starts before
 // releases that charge by them, results before both.
 func (s *settler) write(ctx context.Context) {
+	announced := false // once a round: one that failed waits for the next beat
 	for ctx.Err() == nil {
 		s.mu.Lock()
-		outcomes, renewals, releases, roster := take(&s.outcomes), take(&s.renewals), s.releases, s.roster
-		s.releases, s.roster = nil, nil
+		outcomes, renewals, releases := take(&s.outcomes), take(&s.renewals), s.releases
+		s.releases = nil
+		var roster *Announcement
+		if !announced {
+			roster, s.roster = s.roster, nil
+		}
 		s.mu.Unlock()
 		if len(outcomes)+len(renewals)+len(releases) == 0 && roster == nil {
 			return
@@ -135,17 +140,22 @@ func (s *settler) write(ctx context.Context) {
 			s.writeRenewals(ctx, renewals)
 		}
 		for _, r := range releases {
-			for len(r.leases) > 0 {
-				batch := take(&r.leases)
-				_ = s.repeat(ctx, "release", func() error { // logged; the leases lapse
-					_, err := s.cfg.Store.Release(ctx, batch, r.reason)
-					return err
-				})
-			}
+			s.writeReleases(ctx, r)
 		}
 		if roster != nil {
+			announced = true
 			s.writeRoster(ctx, *roster)
 		}
+	}
+}
+
+func (s *settler) writeReleases(ctx context.Context, r giveBack) {
+	for len(r.leases) > 0 {
+		batch := take(&r.leases)
+		_ = s.repeat(ctx, "release", func() error { // logged; the leases lapse
+			_, err := s.cfg.Store.Release(ctx, batch, r.reason)
+			return err
+		})
 	}
 }
 

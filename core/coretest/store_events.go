@@ -131,6 +131,38 @@ var eventCases = map[string]func(*fixture){
 			}
 		}
 	},
+	"each queue has its depth": func(f *fixture) {
+		fn := f.function("add")
+		wanted := func(want ...core.QueueInfo) {
+			f.Helper()
+			if got, err := f.Queues(f.ctx); err != nil || !slices.Equal(got, want) {
+				f.Fatalf("queues %v, %v; want %v", got, err, want)
+			}
+		}
+		wanted()
+		slow := spec(fn.ID)
+		slow.Queue = "slow"
+		ids := f.accept([]core.Submission{{ID: core.NewTaskID(), Spec: slow}, {ID: core.NewTaskID(), Spec: slow}, {ID: core.NewTaskID(), Spec: slow, Delay: time.Hour}})
+		f.submit(fn.ID, 3)
+		wanted(core.QueueInfo{Name: "default", Queued: 3}, core.QueueInfo{Name: "slow", Queued: 2})
+		f.cancelOne(ids[0])
+		f.cancelOne(ids[2])
+		wanted(core.QueueInfo{Name: "default", Queued: 3}, core.QueueInfo{Name: "slow", Queued: 1})
+		for _, c := range f.claim(10, longLease)[:2] {
+			f.releaseOne(c.Lease, core.ReleaseVanished)
+		}
+		all, err := f.Queues(f.ctx)
+		f.must(err)
+		sum := int64(0)
+		for _, q := range all {
+			sum += q.Queued
+		}
+		if sum != 2 {
+			f.Fatalf("queues %v after a release of two", all)
+		}
+		f.claim(10, longLease)
+		wanted()
+	},
 	"hints wake": func(f *fixture) {
 		fn := f.function("add")
 		ctx, cancel := context.WithCancel(f.ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -222,4 +223,21 @@ func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 		stats.OldestWait = time.Since(oldest).Milliseconds()
 	}
 	return stats, ctx.Err()
+}
+
+// Queues implements core.EventStore.
+func (s *Store) Queues(ctx context.Context) ([]core.QueueInfo, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	depths := map[string]int64{}
+	for _, r := range s.tasks {
+		if r.task.State == core.Queued {
+			depths[r.task.Queue]++
+		}
+	}
+	all := []core.QueueInfo{}
+	for _, name := range slices.Sorted(maps.Keys(depths)) {
+		all = append(all, core.QueueInfo{Name: name, Queued: depths[name]})
+	}
+	return all, ctx.Err()
 }

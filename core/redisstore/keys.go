@@ -55,6 +55,7 @@ func (k keys) fixed() []string {
 		k.workers(),          // 32 hash: worker id → JSON
 		k.workersSeen(),      // 33 zset of worker ids by time
 		k.drains(),           // 34 set of worker ids whose drain was asked for
+		k.depths(),           // 35 hash: queue → how many tasks it holds
 	}
 }
 
@@ -81,6 +82,8 @@ func (k keys) dispatchersSeen() string { return k.base + "dispatchers:seen" }
 func (k keys) workers() string         { return k.base + "workers" }
 func (k keys) workersSeen() string     { return k.base + "workers:seen" }
 func (k keys) drains() string          { return k.base + "workers:drain" }
+
+func (k keys) depths() string { return k.base + "depths" }
 
 func (k keys) channelWork() string   { return k.base + "hint:work" }
 func (k keys) channelEnded() string  { return k.base + "hint:ended" }

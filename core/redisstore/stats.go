@@ -3,6 +3,8 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -105,4 +107,17 @@ func histogramOf(fields map[string]string, prefix string) core.Histogram {
 		}
 	}
 	return h
+}
+
+// Queues implements core.EventStore.
+func (s *Store) Queues(ctx context.Context) ([]core.QueueInfo, error) {
+	depths, err := s.client.HGetAll(ctx, s.keys.depths()).Result()
+	if err != nil {
+		return nil, s.failed("read the queues", ctx, err)
+	}
+	all := []core.QueueInfo{}
+	for _, name := range slices.Sorted(maps.Keys(depths)) {
+		all = append(all, core.QueueInfo{Name: name, Queued: asNumber(depths[name])})
+	}
+	return all, nil
 }

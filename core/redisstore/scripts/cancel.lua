@@ -10,7 +10,7 @@ local verdicts, running = {}, {}
 for i = 3, #ARGV do
   local id = ARGV[i]
   local key = K.task .. id
-  local f = call('HMGET', key, 'st', 'fn', 'at', 'ts')
+  local f = call('HMGET', key, 'st', 'fn', 'at', 'ts', 'q')
   local state, verdict = f[1], 'ended'
   if not state then
     verdict = 'unknown'
@@ -20,6 +20,7 @@ for i = 3, #ARGV do
     running[#running + 1] = id
   elseif state == 'QUEUED' or state == 'DELAYED' then
     verdict = 'cancelled'
+    if state == 'QUEUED' then depth(f[5], -1) end
     call('SET', K.result .. id, ARGV[2])
     finish(id, state, 'CANCELLED', 'cancelled', {fn = f[2], at = f[3], ts = tonumber(f[4])})
   end

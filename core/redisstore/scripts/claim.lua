@@ -42,8 +42,8 @@ end
 drain()
 local until_ = now + lease
 
--- accept claims those of ids that are still queued and returns how many.
-local function accept(ids)
+-- accept claims those of ids, out of a queue, that are still queued and returns how many.
+local function accept(queue, ids)
   local n = 0
   for _, id in ipairs(ids) do
     local key = K.task .. id
@@ -52,6 +52,7 @@ local function accept(ids)
       local epoch = (tonumber(r[3]) or 0) + 1
       call('HSET', key, 'st', 'RUNNING', 'ep', epoch, 'cl', claim, 'di', dispatcher, 'tc', now)
       leave('QUEUED', id)
+      depth(queue, -1)
       enter('RUNNING', id, until_)
       event(nil, 'task.claimed', id, r[2], nil, dispatcher, r[4])
       taken[#taken + 1] = {id, epoch, r[4] or '0'}
@@ -104,7 +105,7 @@ local function serve(queue, want)
     if limit and (not rival or earlier(limit, rival)) then rival = limit end
     local n = math.min(turns(best, rival, want - got), budget, CHUNK)
     local ids = call('LPOP', best.line, n) or {}
-    local k = accept(ids)
+    local k = accept(queue, ids)
     budget, got = budget - math.max(#ids, 1), got + k
     if k > 0 then
       time = best[1] + (k - 1) * best.step

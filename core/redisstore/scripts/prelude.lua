@@ -21,7 +21,7 @@ local K = {
   hint_work = KEYS[20], hint_ended = KEYS[21], hint_cancel = KEYS[22],
   fn = KEYS[23], functions = KEYS[24], fversion = KEYS[25], flatest = KEYS[26],
   fhighest = KEYS[27], fidentity = KEYS[28], body = KEYS[29],
-  dispatchers = KEYS[30], dispatchers_seen = KEYS[31], workers = KEYS[32], workers_seen = KEYS[33], drains = KEYS[34],
+  dispatchers = KEYS[30], dispatchers_seen = KEYS[31], workers = KEYS[32], workers_seen = KEYS[33], drains = KEYS[34], depths = KEYS[35],
 }
 local KEEP = tonumber(ARGV[1])
 local CHUNK = 512 -- unpack fails near 8,000 values
@@ -120,7 +120,10 @@ end
 
 -- Queues. A class is one priority of one function; its name sorts the higher
 -- priority first, which decides between equal virtual times.
-local waiting, hashes = {}, {}
+local waiting, hashes, deeper = {}, {}, {}
+
+-- depth notes that a queue holds n tasks more.
+local function depth(queue, n) deeper[queue] = (deeper[queue] or 0) + n end
 
 local function hash(queue)
   local h = hashes[queue]
@@ -133,6 +136,7 @@ local function line_up(queue, priority, fn, id)
   local classes = waiting[queue]
   if not classes then classes = {}; waiting[queue] = classes end
   into(classes, class_of(priority, fn), id)
+  depth(queue, 1)
 end
 
 local function cost(class) return 4 ^ (tonumber(string.sub(class, 1, 1)) - 9) end
@@ -202,6 +206,9 @@ local function flush(front)
   for key, pairs_ in pairs(entering) do many('ZADD', key, pairs_) end
   for key, ids in pairs(gone) do many('RPUSH', key, ids) end
   flush_queues(front)
+  for queue, n in pairs(deeper) do
+    if n ~= 0 and call('HINCRBY', K.depths, queue, n) == 0 then call('HDEL', K.depths, queue) end
+  end
   publish_events()
   if #ended > 0 then call('PUBLISH', K.hint_ended, table.concat(ended, ',')) end
 end
