@@ -267,7 +267,7 @@ type (
 	// UpJoin registers a worker, or registers it again after a loss of contact.
 	UpJoin struct {
 		Worker Worker
-		Holds  []Held // tasks it has and that have not ended; results are sent again after the join
+		Holds  []Held // tasks it has, also those whose results are not settled: these are sent again after the join
 	}
 	// UpWindow states how many tasks the worker can hold in all: slots × depth.
 	// Older sequence numbers are ignored.

@@ -59,7 +59,7 @@ type Agent struct {
 	waiting  []core.Assignment           // held, not handed to the runner, in order
 	kinds    map[core.FunctionID]int     // how many of waiting are of each function
 	active   map[core.TaskID]*call       // with the runner
-	kept     map[core.Lease]core.Outcome // handed in and not settled
+	kept     map[core.Lease]result       // handed in and not settled
 	busy     int                         // slots in use
 	pace     pace
 	recent   int // depth of the dearest function among the last outcomes
@@ -79,11 +79,26 @@ type call struct {
 	told     bool      // a beat has reported the start
 }
 
+// held is what a dispatcher that adopts the task has to know.
+func (c *call) held() core.Held {
+	held := core.Held{Lease: c.lease, Attempt: c.attempt, Retries: c.retries}
+	if !c.started.IsZero() {
+		held.Started, held.Ago = true, time.Since(c.started)
+	}
+	return held
+}
+
+// result is what became of a call, kept until it is settled.
+type result struct {
+	core.Outcome
+	call *call
+}
+
 // New returns an Agent that Run sets going.
 func New(cfg Config) *Agent {
 	return &Agent{
 		cfg: cfg.withDefaults(), inbox: newInbox(), kinds: map[core.FunctionID]int{},
-		active: map[core.TaskID]*call{}, kept: map[core.Lease]core.Outcome{}, pace: newPace(), recent: 1,
+		active: map[core.TaskID]*call{}, kept: map[core.Lease]result{}, pace: newPace(), recent: 1,
 	}
 }
 
@@ -136,21 +151,20 @@ func (a *Agent) Run(ctx context.Context, up func(core.Up)) error {
 	}
 }
 
+// join names all that the worker has, also the tasks whose results are not
+// settled: what it did not name would be queued again before its results come.
 func (a *Agent) join() {
-	holds := make([]core.Held, 0, len(a.waiting)+len(a.active))
+	holds := make([]core.Held, 0, len(a.waiting)+len(a.active)+len(a.kept))
+	for _, c := range a.active {
+		holds = append(holds, c.held())
+	}
 	for _, w := range a.waiting {
 		holds = append(holds, core.Held{Lease: w.Lease, Attempt: w.Attempt, Retries: w.Retries})
 	}
-	for _, c := range a.active {
-		held := core.Held{Lease: c.lease, Attempt: c.attempt, Retries: c.retries}
-		if !c.started.IsZero() {
-			held.Started, held.Ago = true, time.Since(c.started)
-		}
-		holds = append(holds, held)
-	}
 	again := make([]core.Outcome, 0, len(a.kept))
-	for _, outcome := range a.kept {
-		again = append(again, outcome)
+	for _, r := range a.kept {
+		holds = append(holds, r.call.held())
+		again = append(again, r.Outcome)
 	}
 	a.up(core.UpJoin{Worker: a.cfg.Worker, Holds: holds})
 	a.seq, a.window = 0, -1
@@ -225,17 +239,18 @@ func (a *Agent) cancel(msg core.DownCancel) {
 	for _, id := range msg.Tasks {
 		doomed[id] = true
 	}
-	var outcomes []core.Outcome
+	var results []result
 	a.unqueue(func(w core.Assignment) bool {
 		if !doomed[w.Task] {
 			return false
 		}
-		outcomes = append(outcomes, core.Outcome{Lease: w.Lease, State: core.Cancelled, Result: core.Result{
+		outcome := core.Outcome{Lease: w.Lease, State: core.Cancelled, Result: core.Result{
 			Failure: &core.Failure{Kind: core.KindCancelled, Message: "cancelled before it started"},
-		}})
+		}}
+		results = append(results, result{outcome, &call{lease: w.Lease, attempt: w.Attempt, retries: w.Retries}})
 		return true
 	})
-	a.keep(outcomes)
+	a.keep(results)
 	var running []core.TaskID
 	for _, id := range msg.Tasks {
 		if _, ok := a.active[id]; ok {
@@ -299,7 +314,7 @@ func (a *Agent) uncount(id core.FunctionID) {
 
 // handIn passes outcomes on. One of a task that was lost meanwhile is nobody's.
 func (a *Agent) handIn(ends []core.Outcome) {
-	ours := ends[:0]
+	ours := make([]result, 0, len(ends))
 	dearest := maxDepth
 	for _, o := range ends {
 		c := a.active[o.Task]
@@ -311,7 +326,7 @@ func (a *Agent) handIn(ends []core.Outcome) {
 			dearest = min(dearest, a.pace.depth(c.function))
 		}
 		a.end(o.Task)
-		ours = append(ours, o)
+		ours = append(ours, result{o, c})
 	}
 	if len(ours) > 0 {
 		a.recent = dearest
@@ -319,12 +334,14 @@ func (a *Agent) handIn(ends []core.Outcome) {
 	a.keep(ours)
 }
 
-func (a *Agent) keep(outcomes []core.Outcome) {
-	if len(outcomes) == 0 {
+func (a *Agent) keep(results []result) {
+	if len(results) == 0 {
 		return
 	}
-	for _, o := range outcomes {
-		a.kept[o.Lease] = o
+	outcomes := make([]core.Outcome, len(results))
+	for i, r := range results {
+		a.kept[r.Lease] = r
+		outcomes[i] = r.Outcome
 	}
 	a.up(core.UpFinish{Outcomes: outcomes})
 }

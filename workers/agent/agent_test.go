@@ -257,7 +257,7 @@ func TestOutcomesAreKeptUntilSettled(t *testing.T) {
 		b.Deliver(core.DownRegister{})
 		synctest.Wait()
 		holds := b.joins[1].Holds
-		if len(holds) != 1 || holds[0].Lease != running.Lease || !holds[0].Started {
+		if len(holds) != 2 || holds[0].Lease != running.Lease || holds[1].Lease != done.Lease || !holds[0].Started || !holds[1].Started {
 			t.Fatalf("it says it holds %v", holds)
 		}
 		if ended := b.ended(); len(ended) != 2 || ended[1].Lease != done.Lease {
@@ -266,7 +266,7 @@ func TestOutcomesAreKeptUntilSettled(t *testing.T) {
 		b.Deliver(core.DownSettled{Leases: []core.Lease{done.Lease}})
 		b.Deliver(core.DownRegister{})
 		synctest.Wait()
-		if len(b.joins) != 3 || len(b.ended()) != 2 {
+		if len(b.joins) != 3 || len(b.joins[2].Holds) != 1 || len(b.ended()) != 2 {
 			t.Fatalf("%d joins, a settled result was sent again: %v", len(b.joins), b.ended())
 		}
 	})
@@ -281,8 +281,9 @@ func TestAFencedWorkerKillsWhatItHolds(t *testing.T) {
 		b.Fence()
 		b.Deliver(core.DownRegister{})
 		synctest.Wait()
-		if !slices.Equal(b.runner.killed, []core.TaskID{running.Task}) || len(b.joins[1].Holds) != 0 {
-			t.Fatalf("killed %v, holds %v", b.runner.killed, b.joins[1].Holds)
+		holds := b.joins[1].Holds
+		if !slices.Equal(b.runner.killed, []core.TaskID{running.Task}) || len(holds) != 1 || holds[0].Lease != done.Lease {
+			t.Fatalf("killed %v, holds %v", b.runner.killed, holds)
 		}
 		if ended := b.ended(); len(ended) != 2 || ended[1].Lease != done.Lease {
 			t.Fatalf("the result that was there before is lost: %v", ended)

@@ -222,7 +222,7 @@ func reconnect(t *testing.T, mode Mode) {
 		t.Errorf("%d started", n)
 	}
 	if n := len(w.Runner.Begun()); n > 1002 {
-		t.Logf("%d of 1002 were started twice, as results were lost with the connection", n-1002)
+		t.Errorf("%d of 1002 were started twice", n-1002)
 	}
 	for _, id := range slow {
 		if n := w.Runner.Times(id); n != 1 {
@@ -269,10 +269,7 @@ func lostResult(t *testing.T, mode Mode) {
 	b.Await(ids, core.Completed)
 	b.Await(b.Calls("t50ms", 10), core.Completed) // whatever else was queued has run by now
 	if n := w.Runner.Times(ids[0]); n != 1 {
-		// To be an error as soon as agent.join names, among its holds, also the
-		// tasks whose results it keeps: the dispatcher takes what is not named
-		// for lost, and queues it again before the result comes.
-		t.Skipf("it was started %d times: agent.join does not name unsettled results yet", n)
+		t.Errorf("it was started %d times", n)
 	}
 }
 
