@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,20 @@ type Event struct {
 	Detail     string       `json:"detail,omitempty"`  // short; never user text
 	RunMS      float64      `json:"run_ms,omitempty"`  // of an ended task: start to end
 	WaitMS     float64      `json:"wait_ms,omitempty"` // of an ended task: submission to start
+}
+
+// EventFilter selects events; zero fields select all.
+type EventFilter struct {
+	Kinds    []EventKind
+	Task     TaskID
+	Function FunctionID
+	Worker   WorkerID
+}
+
+// Match reports whether the filter selects e.
+func (f EventFilter) Match(e Event) bool {
+	return (len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) &&
+		(f.Task == "" || f.Task == e.Task) && (f.Function == "" || f.Function == e.Function) && (f.Worker == "" || f.Worker == e.Worker)
 }
 
 // EventID joins the id of a stream entry ("<ms>-<seq>") and an index in it.

@@ -97,13 +97,17 @@ func (s *Server) submitItems(ctx context.Context, items []json.RawMessage) ([]wi
 		return nil, err
 	}
 	for i, one := range done {
-		if one.Err != nil {
-			answers[place[i]].Problem = &s.refusal(ctx, one.Err).Problem
-			continue
-		}
-		answers[place[i]] = wire.Submitted{ID: one.ID, FunctionID: one.Function, Function: one.Name}
+		answers[place[i]] = s.submitted(ctx, one)
 	}
 	return answers, nil
+}
+
+// submitted is the answer to one call of many.
+func (s *Server) submitted(ctx context.Context, one core.Submitted) wire.Submitted {
+	if one.Err != nil {
+		return wire.Submitted{Problem: &s.refusal(ctx, one.Err).Problem}
+	}
+	return wire.Submitted{ID: one.ID, FunctionID: one.Function, Function: one.Name}
 }
 
 // batchStream reads calls line by line and submits as many at once as have

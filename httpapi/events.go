@@ -21,11 +21,37 @@ const (
 )
 
 type eventQuery struct {
-	After     string `query:"after" doc:"begin after the event with this id; oldest: with the oldest kept (default of an array); $: with those to come (default of a stream)" example:"1700000000000-0.3"`
-	LastEvent string `header:"Last-Event-ID" doc:"as after, which goes first; browsers send it when they reconnect"`
-	Follow    string `query:"follow" enum:"true,false" doc:"false: an array of those kept instead of a stream"`
-	Max       int    `query:"max" doc:"of an array: at most so many; default 1000" minimum:"1" maximum:"10000"`
-	Accept    string `header:"Accept" hidden:"true"`
+	After     string   `query:"after" doc:"begin after the event with this id; oldest: with the oldest kept (default of an array); $: with those to come (default of a stream)" example:"1700000000000-0.3"`
+	LastEvent string   `header:"Last-Event-ID" doc:"as after, which goes first; browsers send it when they reconnect"`
+	Follow    string   `query:"follow" enum:"true,false" doc:"false: an array of those kept instead of a stream"`
+	Max       int      `query:"max" doc:"of an array: at most so many; default 1000" minimum:"1" maximum:"10000"`
+	Kind      []string `query:"kind" doc:"only events of these kinds, with commas between"`
+	Task      string   `query:"task" doc:"only events of this task"`
+	Function  string   `query:"function" doc:"only events of this function, by any reference"`
+	Worker    string   `query:"worker" doc:"only events of this worker"`
+	Accept    string   `header:"Accept" hidden:"true"`
+}
+
+// filter reads what q selects; a function may be referred to by its name.
+func (s *Server) eventFilter(ctx context.Context, q *eventQuery) (core.EventFilter, error) {
+	f := core.EventFilter{Worker: core.WorkerID(q.Worker)}
+	for _, kind := range q.Kind {
+		f.Kinds = append(f.Kinds, core.EventKind(kind))
+	}
+	var err error
+	if q.Task != "" {
+		if f.Task, err = core.ParseTaskID(q.Task); err != nil {
+			return f, err
+		}
+	}
+	if q.Function != "" {
+		function, err := s.service.Function(ctx, q.Function)
+		if err != nil {
+			return f, err
+		}
+		f.Function = function.ID
+	}
+	return f, nil
 }
 
 func (q *eventQuery) array() bool {
@@ -55,12 +81,16 @@ func eventRoutes(a *api) {
 }
 
 func (s *Server) events(ctx context.Context, q *eventQuery) (*streamed, error) {
+	filter, err := s.eventFilter(ctx, q)
+	if err != nil {
+		return nil, err
+	}
 	after := q.After
 	if after == "" {
 		after = q.LastEvent
 	}
 	if q.array() {
-		kept, err := s.keptEvents(ctx, after, q.Max)
+		kept, err := s.keptEvents(ctx, filter, after, q.Max)
 		if err != nil {
 			return nil, err
 		}
@@ -74,11 +104,11 @@ func (s *Server) events(ctx context.Context, q *eventQuery) (*streamed, error) {
 	if err != nil && !errors.Is(err, core.ErrGone) {
 		return nil, err
 	}
-	return &streamed{func(huma.Context) { s.follow(ctx, after, first, err) }}, nil
+	return &streamed{func(huma.Context) { s.follow(ctx, filter, after, first, err) }}, nil
 }
 
 // keptEvents returns up to max events without waiting for more.
-func (s *Server) keptEvents(ctx context.Context, after string, max int) ([]core.Event, error) {
+func (s *Server) keptEvents(ctx context.Context, filter core.EventFilter, after string, max int) ([]core.Event, error) {
 	if after == "oldest" {
 		after = ""
 	}
@@ -87,7 +117,7 @@ func (s *Server) keptEvents(ctx context.Context, after string, max int) ([]core.
 	}
 	kept := []core.Event{}
 	for len(kept) < max {
-		more, err := s.service.Events(ctx, after, min(max-len(kept), 1000), 0)
+		more, err := s.service.Events(ctx, after, 1000, 0)
 		if err != nil {
 			if errors.Is(err, core.ErrGone) {
 				err = core.Errorf(core.ErrGone, "", "events after %s are not kept any more", clip(after, 64)).WithHint("begin with after=oldest")
@@ -97,7 +127,11 @@ func (s *Server) keptEvents(ctx context.Context, after string, max int) ([]core.
 		if len(more) == 0 {
 			break
 		}
-		kept = append(kept, more...)
+		for _, e := range more {
+			if len(kept) < max && filter.Match(e) {
+				kept = append(kept, e)
+			}
+		}
 		after = more[len(more)-1].ID
 	}
 	return kept, nil
@@ -125,7 +159,7 @@ func (s *Server) beginEvents(ctx context.Context, after string) ([]core.Event, s
 // follow writes events until the client leaves or falls behind, or the server
 // drains. Nothing is kept for a slow client: it is asked for the next events
 // only when it took the ones before.
-func (s *Server) follow(ctx context.Context, after string, events []core.Event, err error) {
+func (s *Server) follow(ctx context.Context, filter core.EventFilter, after string, events []core.Event, err error) {
 	patient, cancel := s.patient(ctx)
 	defer cancel()
 	out := &eventWriter{x: exchangeOf(ctx), patience: s.cfg.WriteTimeout}
@@ -147,7 +181,9 @@ func (s *Server) follow(ctx context.Context, after string, events []core.Event, 
 			out.comment("nothing new")
 		default:
 			for i := range events {
-				out.event(&events[i])
+				if filter.Match(events[i]) {
+					out.event(&events[i])
+				}
 			}
 			after = events[len(events)-1].ID
 		}
@@ -192,12 +228,25 @@ func (w *eventWriter) event(e *core.Event) {
 	fmt.Fprintf(&w.buffer, "id: %s\nevent: %s\ndata: %s\n\n", e.ID, e.Kind, data)
 }
 
+// message writes a server-sent event that no one can resume from.
+func (w *eventWriter) message(kind string, body any) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		w.comment("a message cannot be written")
+		return
+	}
+	fmt.Fprintf(&w.buffer, "event: %s\ndata: %s\n\n", kind, data)
+}
+
 func (w *eventWriter) reset() {
 	data, _ := json.Marshal(newProblem(core.Errorf(core.ErrGone, "", "events were trimmed away before they could be sent")).Problem)
 	fmt.Fprintf(&w.buffer, "event: reset\ndata: %s\n\n", data)
 }
 
 func (w *eventWriter) flush() error {
+	if w.buffer.Len() == 0 {
+		return nil
+	}
 	rc := w.x.controller()
 	_ = rc.SetWriteDeadline(time.Now().Add(w.patience)) // a recorder in a test has none
 	_, err := w.buffer.WriteTo(w.x.w)

@@ -103,11 +103,16 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 		"tasks-submit":       `{"function":"f"}`,
 		"tasks-submit-many":  `[{"function":"f"}]`,
 		"tasks-cancel-many":  `{"ids":["` + id + `"]}`,
+		"tasks-retry-many":   `{"ids":["` + id + `"]}`,
 	}
 	served := 0
 	for path, methods := range st.document().Paths {
 		for method, op := range methods {
 			target := strings.NewReplacer("{task_id}", id, "{id}", id, "{ref}", "f@1").Replace(path)
+			if op.OperationID == "top" { // has no end: TestTopIsWatched reads it
+				served++
+				continue
+			}
 			if op.OperationID == "events" {
 				target += "?follow=false"
 			}

@@ -22,6 +22,7 @@ var errDraining = errors.New("the server is stopping")
 type Server struct {
 	cfg     Config
 	service *core.Service
+	board   *core.Board
 	gate    *gate
 	guard   *guard
 	openapi []byte
@@ -46,7 +47,7 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	s := &Server{cfg: cfg, service: cfg.Service, gate: newGate(token, cfg.peerUID), guard: newGuard(cfg)}
+	s := &Server{cfg: cfg, service: cfg.Service, board: core.NewBoard(cfg.Service), gate: newGate(token, cfg.peerUID), guard: newGuard(cfg)}
 	s.drain, s.stop = context.WithCancelCause(context.Background())
 	mux, err := s.routes()
 	if err != nil {
@@ -117,6 +118,10 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    headerBytes,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 	}
+	drawing, stopDrawing := context.WithCancel(context.WithoutCancel(ctx))
+	drawn := make(chan error, 1)
+	go func() { drawn <- s.board.Run(drawing) }()
+	defer func() { stopDrawing(); <-drawn }()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(s.listener) }()
 	var err error

@@ -57,6 +57,10 @@ func taskRoutes(a *api) {
 		OperationID: "tasks-cancel-many", Method: http.MethodPost, Path: "/v1/tasks:cancel", Tags: tags,
 		Summary: "Ask for the end of many tasks",
 	}, true, a.s.cancelMany)
+	declareBody(a, huma.Operation{
+		OperationID: "tasks-retry-many", Method: http.MethodPost, Path: "/v1/tasks:retry", Tags: tags,
+		Summary: "Run ended tasks again, as new tasks with the same arguments",
+	}, true, a.s.retryMany)
 }
 
 // callRequest turns a call on the wire into what the Service takes.
@@ -221,7 +225,8 @@ func (s *Server) cancelOne(ctx context.Context, p *taskRef) (*answer[wire.Cancel
 	return reply(wire.Cancelled{ID: id, Verdict: verdicts[0]}), nil
 }
 
-func (s *Server) cancelMany(ctx context.Context, _ *none, body *wire.IDs) (*answer[wire.CancelledBatch], error) {
+// idsOf reads the ids that one request names.
+func idsOf(body *wire.IDs) ([]core.TaskID, error) {
 	if len(body.IDs) > core.MaxBatch {
 		return nil, core.Errorf(core.ErrInvalid, "", "%d ids are more than the %d that one request may name", len(body.IDs), core.MaxBatch)
 	}
@@ -231,6 +236,34 @@ func (s *Server) cancelMany(ctx context.Context, _ *none, body *wire.IDs) (*answ
 		if ids[i], err = core.ParseTaskID(text); err != nil {
 			return nil, err
 		}
+	}
+	return ids, nil
+}
+
+// retryMany submits ended tasks anew; each answer is a new task or a problem.
+func (s *Server) retryMany(ctx context.Context, _ *none, body *wire.IDs) (*answer[wire.SubmittedBatch], error) {
+	ids, err := idsOf(body)
+	if err != nil {
+		return nil, err
+	}
+	out := wire.SubmittedBatch{Tasks: make([]wire.Submitted, len(ids))}
+	if len(ids) == 0 {
+		return reply(out), nil
+	}
+	answers, err := s.service.Retry(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i, one := range answers {
+		out.Tasks[i] = s.submitted(ctx, one)
+	}
+	return reply(out), nil
+}
+
+func (s *Server) cancelMany(ctx context.Context, _ *none, body *wire.IDs) (*answer[wire.CancelledBatch], error) {
+	ids, err := idsOf(body)
+	if err != nil {
+		return nil, err
 	}
 	out := wire.CancelledBatch{Tasks: make([]wire.Cancelled, len(ids))}
 	if len(ids) == 0 {

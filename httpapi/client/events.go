@@ -22,7 +22,7 @@ const Reset core.EventKind = "reset"
 
 const (
 	quietLimit = 45 * time.Second // the server beats every 15 s
-	maxLine    = 1 << 20          // bytes of one line of the stream
+	maxLine    = 16 << 20         // bytes of one line of a stream
 	retryFirst = 200 * time.Millisecond
 	retryMost  = 5 * time.Second
 )
@@ -36,12 +36,77 @@ var errLost = errors.New("the stream was interrupted")
 // attempt to connect may fail. Events that were trimmed away meanwhile are
 // told of by one event of kind Reset.
 func (c *Client) Events(ctx context.Context, after string, each func(core.Event) error) error {
+	return c.EventsWhere(ctx, core.EventFilter{}, after, each)
+}
+
+// EventsWhere is Events for those that a filter selects.
+func (c *Client) EventsWhere(ctx context.Context, filter core.EventFilter, after string, each func(core.Event) error) error {
+	query := filterQuery(filter)
+	return c.again(ctx, func(open *bool) error {
+		query.Set("after", wireAfter(after))
+		return c.stream(ctx, "/v1/events", query, open, func(m message) error {
+			if m.id != "" {
+				after = m.id
+			}
+			event, ok, err := m.event()
+			if err != nil {
+				return c.strange(err)
+			}
+			if !ok {
+				return nil
+			}
+			return each(event)
+		})
+	})
+}
+
+func filterQuery(f core.EventFilter) url.Values {
+	query := url.Values{}
+	for name, value := range map[string]string{"task": string(f.Task), "function": string(f.Function), "worker": string(f.Worker)} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if len(f.Kinds) > 0 {
+		kinds := make([]string, len(f.Kinds))
+		for i, kind := range f.Kinds {
+			kinds[i] = string(kind)
+		}
+		query.Set("kind", strings.Join(kinds, ","))
+	}
+	return query
+}
+
+// Top calls each with the whole picture of the system and then with what has
+// changed (see core.Top.Merge), at most ten times a second and at least once a
+// second, until ctx is done or each fails. When the connection is lost it is made
+// again and begins with a whole picture; only the first attempt may fail.
+func (c *Client) Top(ctx context.Context, each func(t core.Top, whole bool) error) error {
+	return c.again(ctx, func(open *bool) error {
+		return c.stream(ctx, "/v1/top", nil, open, func(m message) error {
+			if m.data == "" {
+				return nil
+			}
+			var t core.Top
+			if err := json.Unmarshal([]byte(m.data), &t); err != nil {
+				return c.strange(err)
+			}
+			return each(t, m.kind == "snapshot")
+		})
+	})
+}
+
+// again repeats once, which reads one connection's worth of a stream, for as long
+// as what ends it is the connection. open tells that it was made: the pauses
+// then begin anew, and failures to connect are not final any more.
+func (c *Client) again(ctx context.Context, once func(open *bool) error) error {
 	pause, connected := retryFirst, false
 	for {
-		err := c.follow(ctx, &after, func(e core.Event) error {
-			pause = retryFirst
-			return each(e)
-		}, &connected)
+		open := false
+		err := once(&open)
+		if open {
+			pause, connected = retryFirst, true
+		}
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -68,13 +133,13 @@ func retryable(err error) bool {
 	return false
 }
 
-// follow reads one connection's worth of events and moves after along.
-func (c *Client) follow(ctx context.Context, after *string, each func(core.Event) error, connected *bool) error {
+// stream reads one connection's worth of server-sent events.
+func (c *Client) stream(ctx context.Context, path string, query url.Values, open *bool, take func(message) error) error {
 	quiet, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(quietLimit, func() { cancel(errLost) })
 	defer watch.Stop()
-	request, err := c.request(quiet, http.MethodGet, "/v1/events", url.Values{"after": {wireAfter(*after)}}, nil)
+	request, err := c.request(quiet, http.MethodGet, path, query, nil)
 	if err != nil {
 		return err
 	}
@@ -90,7 +155,7 @@ func (c *Client) follow(ctx context.Context, after *string, each func(core.Event
 	if !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/event-stream") {
 		return c.strange(core.Errorf(core.ErrInternal, "", "no event stream but %q", answer.Header.Get("Content-Type")))
 	}
-	*connected = true
+	*open = true
 	lines := bufio.NewScanner(answer.Body)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
 	var m message
@@ -99,15 +164,8 @@ func (c *Client) follow(ctx context.Context, after *string, each func(core.Event
 		if !m.add(lines.Text()) {
 			continue
 		}
-		if m.id != "" {
-			*after = m.id
-		}
-		if event, ok, err := m.event(); err != nil {
-			return c.strange(err)
-		} else if ok {
-			if err := each(event); err != nil {
-				return err
-			}
+		if err := take(m); err != nil {
+			return err
 		}
 		m = message{}
 	}
@@ -163,7 +221,14 @@ func wireAfter(after string) string {
 // EventsOnce returns up to max events that are kept, after the one with id
 // after, without waiting for more.
 func (c *Client) EventsOnce(ctx context.Context, after string, max int) ([]core.Event, error) {
-	query := url.Values{"after": {wireAfter(after)}, "follow": {"false"}}
+	return c.EventsOnceWhere(ctx, core.EventFilter{}, after, max)
+}
+
+// EventsOnceWhere is EventsOnce for those that a filter selects.
+func (c *Client) EventsOnceWhere(ctx context.Context, filter core.EventFilter, after string, max int) ([]core.Event, error) {
+	query := filterQuery(filter)
+	query.Set("after", wireAfter(after))
+	query.Set("follow", "false")
 	if max > 0 {
 		query.Set("max", strconv.Itoa(max))
 	}

@@ -183,12 +183,8 @@ func (c *Client) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVe
 	for len(verdicts) < len(ids) {
 		part := ids[len(verdicts):]
 		part = part[:min(len(part), core.MaxBatch)]
-		body := wire.IDs{IDs: make([]string, len(part))}
-		for i, id := range part {
-			body.IDs[i] = string(id)
-		}
 		var answer wire.CancelledBatch
-		if err := c.post(ctx, "/v1/tasks:cancel", body, &answer); err != nil {
+		if err := c.post(ctx, "/v1/tasks:cancel", wireIDs(part), &answer); err != nil {
 			return verdicts, err
 		}
 		if len(answer.Tasks) != len(part) {
@@ -199,4 +195,40 @@ func (c *Client) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVe
 		}
 	}
 	return verdicts, nil
+}
+
+// Retry submits ended tasks anew, with the same arguments; each answer holds the
+// new task or an error.
+func (c *Client) Retry(ctx context.Context, ids []core.TaskID) ([]core.Submitted, error) {
+	answers := make([]core.Submitted, 0, len(ids))
+	for len(answers) < len(ids) {
+		part := ids[len(answers):]
+		part = part[:min(len(part), core.MaxBatch)]
+		var answer wire.SubmittedBatch
+		if err := c.post(ctx, "/v1/tasks:retry", wireIDs(part), &answer); err != nil {
+			return answers, err
+		}
+		if len(answer.Tasks) != len(part) {
+			return answers, c.strange(core.Errorf(core.ErrInternal, "", "%d answers to %d ids", len(answer.Tasks), len(part)))
+		}
+		for _, one := range answer.Tasks {
+			answers = append(answers, submitted(one))
+		}
+	}
+	return answers, nil
+}
+
+func wireIDs(ids []core.TaskID) wire.IDs {
+	body := wire.IDs{IDs: make([]string, len(ids))}
+	for i, id := range ids {
+		body.IDs[i] = string(id)
+	}
+	return body
+}
+
+// Failures groups failed tasks by what they died of, the largest group first.
+func (c *Client) Failures(ctx context.Context) ([]core.FailureGroup, error) {
+	var answer wire.Failures
+	err := c.get(ctx, "/v1/failures", nil, 0, &answer)
+	return answer.Groups, err
 }

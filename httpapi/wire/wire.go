@@ -111,6 +111,11 @@ type CancelledBatch struct {
 	Tasks []Cancelled `json:"tasks"`
 }
 
+// Failures is what failed tasks died of.
+type Failures struct {
+	Groups []core.FailureGroup `json:"groups"`
+}
+
 // Workers is who is there.
 type Workers struct {
 	Now         time.Time             `json:"now" doc:"the store's clock, which all times are by"`
