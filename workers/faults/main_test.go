@@ -1,0 +1,80 @@
+package faults
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// Variables that make this binary play a role instead of running tests.
+const (
+	roleVar   = "FAULTS_ROLE"
+	configVar = "FAULTS_CONFIG" // of the role, as JSON
+)
+
+// soaking says that there is time for the real timers.
+var soaking = os.Getenv("FAASCTL_SOAK") == "1"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVar); role != "" {
+		if err := play(role, os.Getenv(configVar)); err != nil {
+			fmt.Fprintln(os.Stderr, role+":", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func play(role, text string) error {
+	switch role {
+	case "dispatcher":
+		var cfg dispatcherRole
+		if err := json.Unmarshal([]byte(text), &cfg); err != nil {
+			return err
+		}
+		return cfg.run()
+	case "worker":
+		var cfg workerRole
+		if err := json.Unmarshal([]byte(text), &cfg); err != nil {
+			return err
+		}
+		return cfg.run()
+	}
+	return fmt.Errorf("there is no such role")
+}
+
+// timers are those of all parts; zero is the part's own default.
+type timers struct {
+	Lease, Renew, Heard, Reap, Poll     time.Duration // dispatcher
+	Beat                                time.Duration // dispatcher, hub and worker
+	LostAfter, Park                     time.Duration // hub
+	Silence, Fence, Farewell            time.Duration // worker
+	outage, hole, down, briefly, slowly time.Duration // of the tests: see below
+}
+
+// chosen returns the timers of this run. What tests add:
+//
+//	outage   how long Redis stands still
+//	hole     how long nothing passes between worker and dispatcher
+//	down     how long a dispatcher is away
+//	briefly  in what time others have the tasks of a worker that was killed
+//	slowly   in what time all else has happened
+func chosen() timers {
+	if soaking {
+		return timers{
+			Lease: 30 * time.Second, Fence: 25 * time.Second,
+			outage: 20 * time.Second, hole: 5 * time.Second, down: 15 * time.Second, briefly: 3 * time.Second, slowly: 2 * time.Minute,
+		}
+	}
+	return timers{
+		Lease: 4 * time.Second, Renew: 300 * time.Millisecond, Heard: 600 * time.Millisecond, Reap: 200 * time.Millisecond, Poll: 200 * time.Millisecond,
+		Beat: 100 * time.Millisecond, LostAfter: 300 * time.Millisecond, Park: time.Second,
+		Silence: 500 * time.Millisecond, Fence: 3300 * time.Millisecond, Farewell: 300 * time.Millisecond,
+		outage: 5 * time.Second, hole: time.Second, down: 700 * time.Millisecond, briefly: 3 * time.Second, slowly: 30 * time.Second,
+	}
+}
