@@ -56,11 +56,11 @@ type Agent struct {
 	inbox inbox
 
 	up       func(core.Up)
-	waiting  []core.Assignment           // held, not handed to the runner, in order
-	kinds    map[core.FunctionID]int     // how many of waiting are of each function
-	active   map[core.TaskID]*call       // with the runner
-	kept     map[core.Lease]result       // handed in and not settled
-	busy     int                         // slots in use
+	waiting  []core.Assignment       // held, not handed to the runner, in order
+	kinds    map[core.FunctionID]int // how many of waiting are of each function
+	active   map[core.TaskID]*call   // with the runner
+	kept     map[core.Lease]result   // handed in and not settled
+	busy     int                     // slots in use
 	pace     pace
 	recent   int // depth of the dearest function among the last outcomes
 	seq      uint64
