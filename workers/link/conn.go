@@ -210,6 +210,9 @@ func (o connOwner) Receive(s *zmqloop.Socket, m zmqloop.Message) { o.line.Receiv
 func (o connOwner) Work(now time.Time) (time.Time, error) {
 	c := o.Conn
 	ended := c.gather()
+	if !c.fenced && !now.Before(c.heard.Add(c.cfg.Fence)) {
+		c.fence(ended)
+	}
 	next, err := c.flush(now)
 	silent := c.silentAt()
 	if err != nil || !now.Before(silent) {
@@ -222,14 +225,8 @@ func (o connOwner) Work(now time.Time) (time.Time, error) {
 		}
 		silent = c.silentAt()
 	}
-	if fence := c.heard.Add(c.cfg.Fence); !c.fenced {
-		if now.Before(fence) {
-			silent = earlier(silent, fence)
-		} else {
-			c.fenced = true
-			c.cfg.Logger.Error("no dispatcher was heard for long; what runs is killed, as others will run it", "after", c.cfg.Fence)
-			c.agent.Fence()
-		}
+	if !c.fenced {
+		silent = earlier(silent, c.heard.Add(c.cfg.Fence))
 	}
 	if ended {
 		if c.byeAt.IsZero() {
@@ -292,6 +289,17 @@ func (c *Conn) redial() {
 	if err := c.dial(); err != nil {
 		c.broken = true // until the next try
 		c.cfg.Logger.Error("no connection can be made now", "error", err)
+	}
+}
+
+// fence has the agent kill what runs. A registration that is on its way names it
+// still, so that another one has to follow.
+func (c *Conn) fence(ended bool) {
+	c.fenced = true
+	c.cfg.Logger.Error("no dispatcher was heard for long; what runs is killed, as others will run it", "after", c.cfg.Fence)
+	c.agent.Fence()
+	if !ended {
+		c.redial()
 	}
 }
 

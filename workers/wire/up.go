@@ -101,7 +101,7 @@ func JoinMessage(j Join) Message {
 	k := j.Worker
 	w.value(card{k.Slots, j.Single, k.Host, k.PID, k.Version, k.Interpreters, k.Labels})
 	w.open()
-	for _, h := range j.Holds {
+	for _, h := range j.Holds[:min(len(j.Holds), MaxLeases)] {
 		w.open()
 		w.lease(h.Lease)
 		w.int(int64(h.Attempt))
