@@ -104,6 +104,7 @@ func (e *environment) verbs() []*urfave.Command {
 		resultCommand(e),
 		logsCommand(e),
 		cancelCommand(e),
+		retryCommand(e),
 		taskCommand(e),
 
 		upCommand(e),

@@ -17,6 +17,10 @@ func eventsCommand(e *environment) *urfave.Command {
 		Flags: append(urlFlags(),
 			&urfave.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with those to come"},
 			&urfave.StringFlag{Name: "after", Usage: "only what came after the event with this `ID`"},
+			&urfave.StringSliceFlag{Name: "kind", Usage: "only events of this `KIND`, such as task.failed; may be repeated"},
+			&urfave.StringFlag{Name: "task", Usage: "only events of this `TASK`"},
+			&urfave.StringFlag{Name: "function", Usage: "only events of this `FUNCTION`"},
+			&urfave.StringFlag{Name: "worker", Usage: "only events of this `WORKER`"},
 			&urfave.IntFlag{Name: "limit", Value: 50, Usage: "without -f and --after, the last `N`; 0 = all that are kept"},
 			outputFlag("table", "json", "id")),
 		Action: func(c *urfave.Context) error {
@@ -35,22 +39,48 @@ func eventsCommand(e *environment) *urfave.Command {
 				return err
 			}
 			defer api.Close()
-			if c.Bool("follow") {
-				return e.followEvents(c, api, as)
+			filter, err := eventFilter(c, api)
+			if err != nil {
+				return err
 			}
-			return e.pastEvents(c, api, as)
+			if c.Bool("follow") {
+				return e.followEvents(c, api, filter, as)
+			}
+			return e.pastEvents(c, api, filter, as)
 		},
 	}
 }
 
-func (e *environment) followEvents(c *urfave.Context, api *client.Client, as string) error {
+// eventFilter reads the flags that select events.
+func eventFilter(c *urfave.Context, api *client.Client) (core.EventFilter, error) {
+	filter := core.EventFilter{Worker: core.WorkerID(c.String("worker"))}
+	for _, kind := range c.StringSlice("kind") {
+		filter.Kinds = append(filter.Kinds, core.EventKind(kind))
+	}
+	var err error
+	if task := c.String("task"); task != "" {
+		if filter.Task, err = core.ParseTaskID(task); err != nil {
+			return filter, err
+		}
+	}
+	if ref := c.String("function"); ref != "" {
+		f, err := api.Function(c.Context, ref)
+		if err != nil {
+			return filter, err
+		}
+		filter.Function = f.ID
+	}
+	return filter, nil
+}
+
+func (e *environment) followEvents(c *urfave.Context, api *client.Client, filter core.EventFilter, as string) error {
 	after := c.String("after")
 	if after == "" {
 		after = "$"
 	}
 	ctx, stop := e.interruptible(c.Context)
 	defer stop()
-	err := api.Events(ctx, after, func(event core.Event) error { return e.event(as, event) })
+	err := api.EventsWhere(ctx, filter, after, func(event core.Event) error { return e.event(as, event) })
 	if ctx.Err() != nil {
 		return nil // Ctrl-C is how it ends
 	}
@@ -58,7 +88,7 @@ func (e *environment) followEvents(c *urfave.Context, api *client.Client, as str
 }
 
 // pastEvents prints what is kept: all after an id, or the last ones.
-func (e *environment) pastEvents(c *urfave.Context, api *client.Client, as string) error {
+func (e *environment) pastEvents(c *urfave.Context, api *client.Client, filter core.EventFilter, as string) error {
 	const page = 1000
 	after, limit := c.String("after"), c.Int("limit")
 	if limit < 0 {
@@ -69,7 +99,7 @@ func (e *environment) pastEvents(c *urfave.Context, api *client.Client, as strin
 	}
 	var last []core.Event
 	for {
-		events, err := api.EventsOnce(c.Context, after, page)
+		events, err := api.EventsOnceWhere(c.Context, filter, after, page)
 		if err != nil {
 			return err
 		}

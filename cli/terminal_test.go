@@ -108,6 +108,7 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 	s.says("DELETE /v1/functions/add", 200, wire.Functions{Functions: []wire.Function{f}})
 	s.says("POST /v1/functions", 200, wire.Registration{Function: f, Outcome: core.RegisteredNew})
 	s.says("POST /v1/tasks:cancel", 200, wire.CancelledBatch{Tasks: []wire.Cancelled{{ID: task.ID, Verdict: core.CancelDone}}})
+	s.says("POST /v1/tasks:retry", 200, wire.SubmittedBatch{Tasks: []wire.Submitted{{ID: task.ID}}})
 	s.says("GET /v1/tasks", 200, core.TaskPage{Tasks: []core.Task{task}})
 	s.says("GET /v1/workers", 200, wire.Workers{Workers: []core.Worker{{ID: "w-1", State: core.WorkerRunning}}})
 	s.says("GET /v1/events", 200, []core.Event{})
@@ -135,6 +136,7 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 		{"result " + id, "7", 0},
 		{"logs " + id, "out", 0},
 		{"cancel " + id, id, 0},
+		{"retry " + id, id, 0},
 		{"task ls", "ID", 0},
 		{"task show " + id, "id ", 0},
 		{"top --once", "", 0},
