@@ -13,7 +13,7 @@ export CGO_ENABLED := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two cores, and lines that tell a story in order
-.PHONY: help deps build demo test style pytest race fuzz bench e2e lint clean
+.PHONY: help deps build demo test style pytest race soak fuzz bench e2e lint clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ pytest: # unit tests of the Python files
 
 race: ## Go tests under the race detector
 	$(GO) test -race $(TESTFLAGS) ./...
+
+soak: deps build ## Faults with the timers of real life, 50,000 tasks, 1,000,000 random frames, 200 workers
+	FAASCTL_SOAK=1 $(GO) test -count=1 -v -timeout 30m ./workers/faults ./workers/workertest
 
 fuzz: ## Every fuzz target for FUZZTIME (10s) each
 	@targets=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$targets"; exit 1; }; \

@@ -41,6 +41,9 @@ def work(log, x, gate="", took=0):
 
 def nothing(x):
     return x + 1
+
+def t50ms(x):
+    pass
 `
 
 // interpreter is looked for once.
@@ -48,6 +51,9 @@ var interpreter = sync.OnceValues(func() (core.Interpreter, error) {
 	python, _, err := pyrun.Find(context.Background(), "")
 	return python, err
 })
+
+// quiet is where words of the test's own process go.
+var quiet = slog.New(slog.DiscardHandler)
 
 // bench is a Redis of its own, a service on it, and processes around it.
 type bench struct {
@@ -74,7 +80,6 @@ func newBench(t testing.TB) *bench {
 	if b.python, err = interpreter(); err != nil {
 		t.Fatal(err)
 	}
-	quiet := slog.New(slog.DiscardHandler)
 	if b.redis, err = redisstore.StartChild(ctx, redisstore.ChildConfig{Dir: b.dir, Logger: quiet}); err != nil {
 		t.Fatal(err)
 	}
@@ -87,13 +92,19 @@ func newBench(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	b.running(b.service.Run)
-	for _, name := range []string{"work", "nothing"} {
-		if _, err := b.service.Register(ctx, core.RegisterRequest{Name: name, Codec: core.Source, Body: []byte(source), Entry: name, File: "faults.py"}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	b.register("work")
+	b.register("nothing")
 	t.Cleanup(b.bury)
 	return b
+}
+
+// register registers a function of source; fake workers know others.
+func (b *bench) register(name string) {
+	b.Helper()
+	_, err := b.service.Register(b.ctx, core.RegisterRequest{Name: name, Codec: core.Source, Body: []byte(source), Entry: name, File: "faults.py"})
+	if err != nil {
+		b.Fatal(err)
+	}
 }
 
 // running runs something until the test's end.
@@ -134,20 +145,15 @@ func (b *bench) bury() {
 // until waits until something holds.
 func (b *bench) until(what string, holds func() bool) {
 	b.Helper()
-	b.within(b.timers.slowly, what, holds)
-}
-
-func (b *bench) within(limit time.Duration, what string, holds func() bool) {
-	b.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.NewTimer(limit)
+	deadline := time.NewTimer(b.timers.slowly)
 	defer deadline.Stop()
 	for !holds() {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			b.Fatalf("waited in vain for %s until %s", limit, what)
+			b.Fatalf("waited in vain for %s until %s", b.timers.slowly, what)
 		}
 	}
 }
@@ -317,25 +323,34 @@ func (b *bench) ended(ids []core.TaskID) {
 	}
 }
 
-// events counts the events of one kind for each task.
-func (b *bench) events(kind core.EventKind) map[core.TaskID]int {
+// noted returns all events of one kind.
+func (b *bench) noted(kind core.EventKind) (list []core.Event) {
 	b.Helper()
-	count := map[core.TaskID]int{}
 	for after := ""; ; {
 		events, err := b.store.Events(b.ctx, after, 1000, 0)
 		if err != nil {
 			b.Fatal(err)
 		}
 		if len(events) == 0 {
-			return count
+			return list
 		}
 		for _, e := range events {
 			if e.Kind == kind {
-				count[e.Task]++
+				list = append(list, e)
 			}
 		}
 		after = events[len(events)-1].ID
 	}
+}
+
+// events counts the events of one kind for each task.
+func (b *bench) events(kind core.EventKind) map[core.TaskID]int {
+	b.Helper()
+	count := map[core.TaskID]int{}
+	for _, e := range b.noted(kind) {
+		count[e.Task]++
+	}
+	return count
 }
 
 // right waits for the end of everything that was handed in: nothing is lost, all

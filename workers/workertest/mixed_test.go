@@ -37,8 +37,8 @@ func TestAllModesAtOnce(t *testing.T) {
 	b.Await(b.Calls("t0s", 1000), core.Completed)
 	before := runtime.NumGoroutine()
 	var group sync.WaitGroup
-	group.Go(func() { noise(t, b.URL(), false, noises, 7) })
-	group.Go(func() { noise(t, hub.Address(), true, noises, 8) })
+	group.Go(func() { workertest.Noise(t, b.URL(), false, noises, 7) })
+	group.Go(func() { workertest.Noise(t, hub.Address(), true, noises, 8) })
 	ids := b.Calls("t0s", tasks)
 	b.Await(ids, core.Completed)
 	group.Wait()

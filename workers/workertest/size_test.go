@@ -1,59 +1,15 @@
 package workertest_test
 
 import (
-	"errors"
-
-	"math/rand/v2"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/pebbe/zmq4"
-
 	"faasctl/core"
 	"faasctl/workers/link"
 	"faasctl/workers/workertest"
 )
-
-// noise sends random multiparts: some have the form of messages, some almost.
-func noise(t *testing.T, address string, envelope bool, n int, seed uint64) {
-	s := dial(t, zmq4.DEALER, address)
-	defer s.Close()
-	r := rand.New(rand.NewPCG(seed, 1))
-	some := func(most int) []byte {
-		bytes := make([]byte, r.IntN(most))
-		for i := range bytes {
-			bytes[i] = byte(r.Uint32())
-		}
-		return bytes
-	}
-	headers := []string{`["w-x",1,2]`, `["w-x",[["t",1,"c"]]]`, `["w-x"]`, `[]`, `["w-x",0,[]]`, `["w-x",[["t",1,"c","COMPLETED",true,0,5,0,"",null,null]]]`}
-	for range n {
-		var frames [][]byte
-		if envelope && r.IntN(8) > 0 {
-			frames = append(frames, []byte{})
-		}
-		for range 1 + r.IntN(3) {
-			switch r.IntN(4) {
-			case 0:
-				frames = append(frames, some(40))
-			default:
-				header := []byte(headers[r.IntN(len(headers))])
-				for range r.IntN(3) {
-					header[r.IntN(len(header))] = byte(r.Uint32())
-				}
-				frames = append(frames, []byte{byte(2 + r.IntN(60)), byte(r.IntN(20)/19*3) ^ 1}, header, some(9))
-			}
-		}
-		if _, err := s.SendMessage(frames); err != nil {
-			if !errors.Is(err, zmq4.Errno(syscall.EAGAIN)) {
-				t.Errorf("send: %v", err)
-				return
-			}
-		}
-	}
-}
 
 func TestRandomFramesDoNoHarm(t *testing.T) {
 	for _, mode := range []workertest.Mode{pushing, pulling} {
@@ -64,7 +20,7 @@ func TestRandomFramesDoNoHarm(t *testing.T) {
 			b.Function("t1ms")
 			var group sync.WaitGroup
 			for i := range 5 {
-				group.Go(func() { noise(t, b.URL(), mode.Name == core.Pull, 10_000, uint64(i)) })
+				group.Go(func() { workertest.Noise(t, b.URL(), mode.Name == core.Pull, 10_000, uint64(i)) })
 			}
 			b.Await(b.Calls("t1ms", 300), core.Completed)
 			group.Wait()
