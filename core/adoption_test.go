@@ -84,3 +84,26 @@ func TestADrainThatWasAskedForReachesTheWorker(t *testing.T) {
 		}
 	})
 }
+
+// What was lost with a connection is said again after the registration: a start
+// by the worker, a cancel by the dispatcher.
+func TestARegistrationBringsBackStartsAndCancels(t *testing.T) {
+	dispatch(t, core.Push, func(r *rig) {
+		w := r.transport.Join("w-1", 1, 1)
+		id := r.submit(1, nil)[0]
+		_, err := r.Cancel(r.ctx, []core.TaskID{id})
+		r.must(err)
+		synctest.Wait()
+		again := core.UpJoin{Worker: core.Worker{ID: "w-1", Mode: core.Push, Slots: 1}, Holds: []core.Held{{
+			Lease: w.Held()[0].Lease, Attempt: 1, Started: true, Ago: 5 * time.Second,
+		}}}
+		w.Say(again)
+		r.pass(4*time.Second, w)
+		if got := w.Heard().Cancels; len(got) < 2 || got[1] != id {
+			t.Fatalf("the cancel was said %d times", len(got))
+		}
+		if task := r.task(id); task.Attempt != 1 || task.Started.IsZero() {
+			t.Fatalf("the start is not known: %+v", task)
+		}
+	})
+}

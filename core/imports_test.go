@@ -23,7 +23,7 @@ var rules = []struct {
 	{"faasctl/httpapi", []string{"faasctl/core", "faasctl/httpapi/", "github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/", "github.com/google/uuid", "golang.org/x/"}, "the doors serve core.Service, whatever is behind it"},
 	{"faasctl/httpapi/", []string{"faasctl/core", "faasctl/httpapi/", "golang.org/x/"}, "a client needs no server"},
 	{"faasctl/workers/zmqloop", []string{"faasctl/core", "faasctl/workers/", "github.com/pebbe/zmq4"}, "sockets live in one place"},
-	{"faasctl/workers/workertest", []string{"faasctl/core", "faasctl/core/memstore", "faasctl/workers/", "golang.org/x/"}, "a suite brings a dispatcher and a store of its own"},
+	{"faasctl/workers/workertest", []string{"faasctl/core", "faasctl/core/memstore", "faasctl/workers/", "github.com/pebbe/zmq4", "golang.org/x/"}, "a suite brings a dispatcher, a store and raw sockets of its own"},
 	{"faasctl/workers/", []string{"faasctl/core", "faasctl/workers/", "golang.org/x/"}, "workers know the ports of core, and each other"},
 	{"faasctl/cli/colour", []string{"github.com/charmbracelet/lipgloss"}, "it must initialise before bubbletea asks the terminal"},
 	{"faasctl/cli/", []string{"faasctl/"}, "main only calls cli"},
@@ -33,7 +33,7 @@ var rules = []struct {
 // only names who alone may import a library directly.
 var only = map[string][]string{
 	"github.com/redis/go-redis/": {"faasctl/core/redisstore"},
-	"github.com/pebbe/zmq4":      {"faasctl/workers/zmqloop"},
+	"github.com/pebbe/zmq4":      {"faasctl/workers/zmqloop", "faasctl/workers/workertest"},
 	"github.com/charmbracelet/":  {"faasctl/tui", "faasctl/cli", "faasctl/cli/colour"},
 }
 

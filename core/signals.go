@@ -77,6 +77,7 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 	has := map[Lease]bool{}
 	var adopted []Renewal
 	var foreign []Lease
+	var doomed []TaskID
 	for _, held := range holds {
 		has[held.Lease] = true
 		switch h := d.holds[held.Task]; {
@@ -84,6 +85,13 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 			adopted = append(adopted, d.renewal(d.adopt(p, held), time.Now()))
 		case h.Lease != held.Lease || h.peer != p:
 			foreign = append(foreign, held.Lease)
+		default: // a beat or a cancel may have been lost with the connection
+			if held.Started && h.started.IsZero() {
+				h.started = time.Now().Add(-held.Ago)
+			}
+			if h.doomed {
+				doomed = append(doomed, h.Task)
+			}
 		}
 	}
 	var missing []*hold
@@ -96,6 +104,9 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 	d.settler.renew(adopted)
 	if len(foreign) > 0 {
 		d.deliver(p, DownLost{Leases: foreign})
+	}
+	if len(doomed) > 0 {
+		d.deliver(p, DownCancel{Tasks: doomed, Grace: d.cfg.Grace})
 	}
 }
 
