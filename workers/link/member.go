@@ -31,6 +31,7 @@ type Member struct {
 // Taken is what Take made of a message.
 type Taken struct {
 	Member *Member       // nil for a stranger, or one who has just left
+	Joined bool          // it registered
 	Work   *wire.Work    // it asks for work
 	Reply  *wire.Message // what to tell it at once: an error, or to register
 }
@@ -47,8 +48,11 @@ func (h *Hub) Take(route, user string, frames [][]byte) Taken {
 		if t.Member, err = h.hear(route, user, said); err != nil {
 			break
 		}
-		if work, ok := said.Word.(wire.Work); ok {
-			t.Work = &work
+		switch word := said.Word.(type) {
+		case wire.Join:
+			t.Joined = true
+		case wire.Work:
+			t.Work = &word
 		}
 	}
 	switch problem, refused := err.(*wire.Problem); {

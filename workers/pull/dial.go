@@ -22,7 +22,7 @@ func NewWorker(cfg link.WorkerConfig) (*link.Worker, error) {
 // line carries messages over two REQs: work has a request out all the time,
 // report has one out for each batch of words.
 type line struct {
-	silence time.Duration // that a request may go unanswered, beyond its parking
+	silence time.Duration // that a request for work may go unanswered, beyond its parking
 
 	work, report *zmqloop.Socket
 	asking       bool      // work has a request out
@@ -77,8 +77,13 @@ func (d *line) Receive(c *link.Conn, s *zmqloop.Socket, frames [][]byte) {
 	}
 }
 
+// patience is how long a report may go unanswered: it is answered at once, so that
+// its connection must have broken. The worker has to be back before the dispatcher
+// takes it for lost, 1.5 s after that.
+func (d *line) patience() time.Duration { return d.silence * 2 / 5 }
+
 func (d *line) Flush(c *link.Conn, now time.Time) (next time.Time, err error) {
-	if d.telling && !now.Before(d.toldAt.Add(d.silence)) {
+	if d.telling && !now.Before(d.toldAt.Add(d.patience())) {
 		return now, link.ErrSilent
 	}
 	if !d.telling && len(c.Out) > 0 {
@@ -103,7 +108,7 @@ func (d *line) Flush(c *link.Conn, now time.Time) (next time.Time, err error) {
 		late = now.Add(c.Park + d.silence)
 	}
 	if d.telling {
-		next = d.toldAt.Add(d.silence)
+		next = d.toldAt.Add(d.patience())
 	}
 	if d.asking && (next.IsZero() || late.Before(next)) {
 		next = late

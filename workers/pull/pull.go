@@ -30,6 +30,7 @@ func (talk) Moves() bool { return true }
 type asker struct {
 	route    string
 	envelope [][]byte // up to and with the empty frame
+	old      bool     // the worker has registered since, maybe along another connection
 }
 
 // state is what the talk knows of a worker.
@@ -37,6 +38,7 @@ type state struct {
 	parked *asker // the request for work that is not answered yet
 	until  time.Time
 	report string // the route of its last other request: where it is probed
+	broken bool   // a connection of its broke since it registered
 	counts bool   // it says which answers arrived
 	number uint64 // of the last answer to a request for work
 	last   []wire.Message
@@ -61,14 +63,24 @@ func (t talk) Receive(h *link.Hub, route, user string, frames [][]byte) {
 	if end == len(frames) || end > maxEnvelope {
 		return // no REQ sends that
 	}
-	from := asker{route, frames[:end+1]}
+	from := asker{route: route, envelope: frames[:end+1]}
 	taken := h.Take(route, user, frames[end+1:])
 	m := taken.Member
+	if m != nil && taken.Joined {
+		s := of(m)
+		if s.broken = false; s.parked != nil {
+			s.parked.old = true
+		}
+	}
 	switch {
 	case taken.Reply != nil:
 		_ = t.send(h, from, *taken.Reply)
 	case m == nil:
 		_ = t.send(h, from, wire.Note(wire.Nothing{}))
+	case of(m).broken:
+		// One of its sockets has connected again, and does not know what was lost:
+		// the other's request, and tasks that could not be delivered.
+		_ = t.send(h, from, wire.Down(core.DownRegister{}, nil)[0])
 	case m.Single:
 		t.single(h, m, from, taken.Work)
 	case taken.Work != nil:
@@ -146,10 +158,17 @@ func (t talk) answer(h *link.Hub, m *link.Member, messages ...wire.Message) erro
 		s.number++
 		s.last = messages
 	}
-	if errors.Is(err, core.ErrGone) {
-		h.Gone(m)
+	if errors.Is(err, core.ErrGone) && !to.old {
+		t.gone(h, m)
 	}
 	return err
+}
+
+// gone notes that a connection broke. The worker is not lost if it is heard of
+// again, but has to register.
+func (t talk) gone(h *link.Hub, m *link.Member) {
+	of(m).broken = true
+	h.Gone(m)
 }
 
 // probe is what a REQ drops without a word: the answer to a request that it has
@@ -164,6 +183,6 @@ func (t talk) Beat(h *link.Hub, m *link.Member, now time.Time) {
 		_ = t.answer(h, m, wire.Note(wire.Nothing{}))
 	}
 	if len(m.Holds) > 0 && s.report != "" && errors.Is(h.Send(s.report, probe), core.ErrGone) {
-		h.Gone(m)
+		t.gone(h, m)
 	}
 }
