@@ -34,8 +34,9 @@ type claimer struct {
 	bell       chan struct{} // capacity 1
 	down       atomic.Bool   // the last claim failed
 
-	round uint64 // owned by the loop: the next delivery's
-	asked int    // owned by the loop: n of the last want of this round
+	lost  ClaimRequest // owned by run: its answer was lost; no ID if none was
+	round uint64       // owned by the loop: the next delivery's
+	asked int          // owned by the loop: n of the last want of this round
 }
 
 func newClaimer(cfg DispatcherConfig, id DispatcherID, out chan<- claim) *claimer {
@@ -103,15 +104,23 @@ func (c *claimer) run(ctx context.Context) error {
 }
 
 // claim asks the store once. A claim whose answer was lost is repeated under its
-// own id, so that no task is held by nobody.
+// own id, at once and when the store is back, so that no task is held by nobody: a
+// store that stood still carries it out when it goes on.
 func (c *claimer) claim(ctx context.Context, w want) (claim, error) {
-	request := ClaimRequest{ID: uuid.NewString(), Dispatcher: c.dispatcher, Max: min(w.n, MaxBatch), Lease: c.cfg.Lease}
+	request := c.lost
+	if request.ID == "" {
+		request = ClaimRequest{ID: uuid.NewString(), Dispatcher: c.dispatcher, Max: min(w.n, MaxBatch), Lease: c.cfg.Lease}
+	}
+	c.lost = ClaimRequest{}
 	claimed, err := c.cfg.Store.Claim(ctx, request)
 	if err != nil {
 		// Also when we are being stopped: the first try may have succeeded.
 		again, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer stop()
 		if claimed, err = c.cfg.Store.Claim(again, request); err != nil {
+			if ClassOf(err) == ErrUnavailable {
+				c.lost = request
+			}
 			return claim{}, err
 		}
 	}

@@ -23,6 +23,7 @@ type rig struct {
 	ctx       context.Context
 	transport *coretest.Transport
 	down      atomic.Bool // the store is out of reach
+	mute      atomic.Bool // it claims, but its answers are lost
 	function  core.FunctionID
 	stop      func()
 }
@@ -31,7 +32,7 @@ type rig struct {
 func dispatch(t *testing.T, mode core.Mode, run func(*rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{T: t, ctx: t.Context(), transport: coretest.NewTransport(mode)}
-		r.Store = &outage{Store: memstore.New(memstore.Config{}), down: &r.down}
+		r.Store = &outage{Store: memstore.New(memstore.Config{}), down: &r.down, mute: &r.mute}
 		f, _, err := r.PutFunction(r.ctx, core.Function{Name: "f", Codec: core.Source, Entry: "f", Body: []byte("def f(): pass")})
 		r.must(err)
 		r.function = f.ID
@@ -52,10 +53,11 @@ func dispatch(t *testing.T, mode core.Mode, run func(*rig)) {
 	})
 }
 
-// outage makes every call fail while down is set.
+// outage makes every call fail while down is set, and claims after they were
+// carried out while mute is.
 type outage struct {
 	core.Store
-	down *atomic.Bool
+	down, mute *atomic.Bool
 }
 
 func (o *outage) err() error {
@@ -69,7 +71,11 @@ func (o *outage) Claim(ctx context.Context, r core.ClaimRequest) ([]core.Claimed
 	if err := o.err(); err != nil {
 		return nil, err
 	}
-	return o.Store.Claim(ctx, r)
+	claimed, err := o.Store.Claim(ctx, r)
+	if o.mute.Load() {
+		return nil, core.Errorf(core.ErrUnavailable, "store", "the answer was lost")
+	}
+	return claimed, err
 }
 
 func (o *outage) Settle(ctx context.Context, b []core.Settlement) ([]core.Verdict, error) {
@@ -287,6 +293,24 @@ func TestAnOutageOfTheStorePunishesNobody(t *testing.T) {
 		}
 		if got := w.Heard().Store; !slices.Equal(got, []bool{false, true}) {
 			t.Fatalf("the worker heard of the store: %v", got)
+		}
+	})
+}
+
+func TestAClaimWhoseAnswersAreLostIsRepeated(t *testing.T) {
+	dispatch(t, core.Push, func(r *rig) {
+		r.mute.Store(true)
+		w := r.transport.Join("w-1", 3, 3)
+		ids := r.submit(3, nil)
+		r.pass(10*time.Second, w)
+		r.mute.Store(false)
+		r.pass(5*time.Second, w) // much less than a lease
+		w.Finish(3, core.Completed)
+		synctest.Wait()
+		for _, id := range ids {
+			if task := r.task(id); task.State != core.Completed || task.Epoch != 1 {
+				t.Fatalf("%+v", task)
+			}
 		}
 	})
 }
