@@ -383,14 +383,3 @@ func (b *bench) once() {
 		}
 	}
 }
-
-// inBothModes runs a test for push and pull, at the same time: most of a fault is
-// waiting.
-func inBothModes(t *testing.T, test func(b *bench, mode core.Mode)) {
-	for _, mode := range []core.Mode{core.Push, core.Pull} {
-		t.Run(string(mode), func(t *testing.T) {
-			t.Parallel()
-			test(newBench(t), mode)
-		})
-	}
-}

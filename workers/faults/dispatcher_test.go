@@ -29,6 +29,7 @@ func (b *bench) held() int64 {
 // nothing of what they hold twice, begun or not.
 func TestDispatcherIsKilled(t *testing.T) {
 	inBothModes(t, func(b *bench, mode core.Mode) {
+		b.patient()
 		d := b.dispatcher(mode)
 		workers := []*process{b.worker(mode, d.at[mode]), b.worker(mode, d.at[mode])}
 		b.warm()
@@ -78,6 +79,7 @@ func TestDispatcherIsKilledInTheMiddleOfResults(t *testing.T) {
 // which adopts what they hold.
 func TestOneOfTwoDispatchersDies(t *testing.T) {
 	inBothModes(t, func(b *bench, mode core.Mode) {
+		b.patient()
 		one, two := b.dispatcher(mode), b.dispatcher(mode)
 		urls := []string{one.at[mode], two.at[mode]}
 		workers := []*process{b.worker(mode, urls...), b.worker(mode, urls...), b.worker(mode, urls...)}
@@ -114,6 +116,9 @@ func TestOneOfTwoDispatchersDies(t *testing.T) {
 // Two dispatchers with local workers: what the one that dies ran runs on the other
 // when its leases have lapsed.
 func TestOneOfTwoLocalDispatchersDies(t *testing.T) {
+	if soaking {
+		t.Parallel()
+	}
 	b := newBench(t)
 	doomed := b.dispatcher(core.Local)
 	gate, open := b.gate("1")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"faasctl/core"
 )
 
 // Variables that make this binary play a role instead of running tests.
@@ -76,5 +78,32 @@ func chosen() timers {
 		Beat: 100 * time.Millisecond, LostAfter: 300 * time.Millisecond, Park: time.Second,
 		Silence: 500 * time.Millisecond, Fence: 3300 * time.Millisecond, Farewell: 300 * time.Millisecond,
 		outage: 5 * time.Second, hole: time.Second, down: 700 * time.Millisecond, briefly: 3 * time.Second, slowly: 30 * time.Second,
+	}
+}
+
+// patient is for tests in which nothing may run twice: what is slow because the
+// machine is busy must not look like what is gone. Nobody waits for these times.
+func (b *bench) patient() {
+	if !soaking {
+		b.timers.Lease, b.timers.Fence, b.timers.LostAfter = 20*time.Second, 15*time.Second, 3*time.Second
+	}
+}
+
+// inBothModes runs a test for push and pull.
+func inBothModes(t *testing.T, test func(b *bench, mode core.Mode)) {
+	inModes(t, test, core.Push, core.Pull)
+}
+
+// inModes runs a test for modes at the same time: most of a fault is waiting. With the
+// timers of real life other tests wait beside it.
+func inModes(t *testing.T, test func(b *bench, mode core.Mode), modes ...core.Mode) {
+	if soaking {
+		t.Parallel()
+	}
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			test(newBench(t), mode)
+		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 // lost, and nothing runs twice.
 func TestBlackHole(t *testing.T) {
 	inBothModes(t, func(b *bench, mode core.Mode) {
+		b.patient()
 		d := b.dispatcher(mode)
 		proxy := workertest.NewProxy(b, d.at[mode])
 		far := b.worker(mode, proxy.Address())
@@ -56,6 +57,7 @@ func TestLongBlackHole(t *testing.T) {
 // Connections break again and again in the middle of a stream of tasks.
 func TestConnectionsBreak(t *testing.T) {
 	inBothModes(t, func(b *bench, mode core.Mode) {
+		b.patient()
 		d := b.dispatcher(mode)
 		proxy := workertest.NewProxy(b, d.at[mode])
 		b.worker(mode, proxy.Address())

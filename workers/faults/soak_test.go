@@ -122,22 +122,25 @@ func TestNoiseAtALiveDispatcher(t *testing.T) {
 	if soaking {
 		noises, tasks = 1_000_000, 2_000
 	}
-	inBothModes(t, func(b *bench, mode core.Mode) {
-		d := b.dispatcher(mode)
-		b.worker(mode, d.at[mode])
-		b.additions(tasks)
-		before := d.numbers()
-		began := time.Now()
-		var group sync.WaitGroup
-		for i := range 4 {
-			group.Go(func() { workertest.Noise(b, d.at[mode], mode == core.Pull, noises/4, uint64(i)) })
-		}
-		b.additions(tasks)
-		group.Wait()
-		b.additions(tasks)
-		b.until("no more goroutines run than before", func() bool { return d.numbers().Goroutines <= before.Goroutines+5 })
-		b.Logf("%d random multiparts in %s; the heap had %d KiB and has %d", noises, time.Since(began).Round(time.Millisecond), before.Heap>>10, d.numbers().Heap>>10)
-	})
+	for _, mode := range []core.Mode{core.Push, core.Pull} {
+		t.Run(string(mode), func(t *testing.T) {
+			b := newBench(t)
+			d := b.dispatcher(mode)
+			b.worker(mode, d.at[mode])
+			b.additions(tasks)
+			before := d.numbers()
+			began := time.Now()
+			var group sync.WaitGroup
+			for i := range 4 {
+				group.Go(func() { workertest.Noise(b, d.at[mode], mode == core.Pull, noises/4, uint64(i)) })
+			}
+			b.additions(tasks)
+			group.Wait()
+			b.additions(tasks)
+			b.until("no more goroutines run than before", func() bool { return d.numbers().Goroutines <= before.Goroutines+5 })
+			b.Logf("%d random multiparts in %s; the heap had %d KiB and has %d", noises, time.Since(began).Round(time.Millisecond), before.Heap>>10, d.numbers().Heap>>10)
+		})
+	}
 }
 
 // crowd connects n workers without Python, of one slot each, from this process.
