@@ -122,7 +122,7 @@ func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 		d.info.Modes = append(d.info.Modes, t.Mode())
 	}
 	d.claimer = newClaimer(cfg, d.info.ID, d.claims)
-	d.settler = newSettler(cfg, d.answers)
+	d.settler = newSettler(cfg, d.info.ID, d.answers)
 	return d, nil
 }
 

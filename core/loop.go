@@ -38,6 +38,7 @@ type hold struct {
 	peer    *peer     // nil while pending
 	started time.Time // zero until its worker said so; by our clock
 	known   bool      // the store was told which worker has it
+	adopted bool      // another dispatcher may have it by the store's book
 	ended   bool      // its outcome is with the settler
 	doomed  bool      // its worker was told to cancel it
 }

@@ -130,7 +130,7 @@ type Renewal struct {
 	Lease
 	Worker     WorkerID      // "" while it has not been handed to one
 	Principal  string        // whose worker that is; VerdictStale if the lease is another's
-	Dispatcher DispatcherID  // who holds the lease now: another than before adopts it; "" = as before
+	Dispatcher DispatcherID  // who adopts the lease; "" = it stays with whom it was
 	Started    bool          // the function was entered
 	StartedAgo time.Duration // how long ago; meaningful when Started
 }
@@ -163,8 +163,9 @@ type LeaseStore interface {
 	Settle(ctx context.Context, batch []Settlement) ([]Verdict, error)
 	// Release gives leases back: the tasks are QUEUED again, before all others of their
 	// kind, or CANCELLED if that was asked for, or FAILED(lost) when their
-	// deliveries are spent.
-	Release(ctx context.Context, batch []Lease, reason ReleaseReason) ([]Verdict, error)
+	// deliveries are spent. VerdictStale for a task that another dispatcher than
+	// by has adopted; "" is whoever asks.
+	Release(ctx context.Context, batch []Lease, reason ReleaseReason, by DispatcherID) ([]Verdict, error)
 }
 
 // KeeperStore moves tasks along when time passes. Any number of dispatchers

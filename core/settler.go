@@ -22,6 +22,7 @@ type answer struct {
 // queues are bounded by the credit that the loop has given out.
 type settler struct {
 	cfg     DispatcherConfig
+	id      DispatcherID // who releases
 	answers chan<- answer
 	bell    chan struct{} // capacity 1
 	up      bool          // owned by run: the last call succeeded
@@ -36,10 +37,11 @@ type settler struct {
 type giveBack struct {
 	leases []Lease
 	reason ReleaseReason
+	by     DispatcherID // "" is whoever holds them
 }
 
-func newSettler(cfg DispatcherConfig, answers chan<- answer) *settler {
-	return &settler{cfg: cfg, answers: answers, bell: make(chan struct{}, 1), up: true}
+func newSettler(cfg DispatcherConfig, id DispatcherID, answers chan<- answer) *settler {
+	return &settler{cfg: cfg, id: id, answers: answers, bell: make(chan struct{}, 1), up: true}
 }
 
 // The verbs of the loop; none of them blocks.
@@ -58,8 +60,15 @@ func (s *settler) renew(batch []Renewal) {
 	})
 }
 
+// release gives leases back. Of a worker that vanished from here only what is
+// still held here: it may have gone on with another dispatcher. One that says that
+// it gives something back knows.
 func (s *settler) release(leases []Lease, reason ReleaseReason) {
-	s.add(len(leases) > 0, func() { s.releases = append(s.releases, giveBack{leases, reason}) })
+	var by DispatcherID
+	if reason == ReleaseVanished {
+		by = s.id
+	}
+	s.add(len(leases) > 0, func() { s.releases = append(s.releases, giveBack{leases, reason, by}) })
 }
 
 func (s *settler) announce(a Announcement) {
@@ -153,7 +162,7 @@ func (s *settler) writeReleases(ctx context.Context, r giveBack) {
 	for len(r.leases) > 0 {
 		batch := take(&r.leases)
 		_ = s.repeat(ctx, "release", func() error { // logged; the leases lapse
-			_, err := s.cfg.Store.Release(ctx, batch, r.reason)
+			_, err := s.cfg.Store.Release(ctx, batch, r.reason, r.by)
 			return err
 		})
 	}

@@ -92,6 +92,8 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 			if h.doomed {
 				doomed = append(doomed, h.Task)
 			}
+			h.adopted = true // it may have been with another dispatcher meanwhile
+			adopted = append(adopted, d.renewal(h, time.Now()))
 		}
 	}
 	var missing []*hold
@@ -112,7 +114,7 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 
 func (d *Dispatcher) adopt(p *peer, held Held) *hold {
 	d.claimed++
-	h := &hold{Assignment: Assignment{Lease: held.Lease, Attempt: held.Attempt, Retries: held.Retries}, order: d.claimed, peer: p}
+	h := &hold{Assignment: Assignment{Lease: held.Lease, Attempt: held.Attempt, Retries: held.Retries}, order: d.claimed, peer: p, adopted: true}
 	if held.Started {
 		h.started = time.Now().Add(-held.Ago)
 	}
@@ -203,7 +205,10 @@ func (d *Dispatcher) recordStarts(rest []*hold) {
 }
 
 func (d *Dispatcher) renewal(h *hold, now time.Time) Renewal {
-	r := Renewal{Lease: h.Lease, Dispatcher: d.info.ID}
+	r := Renewal{Lease: h.Lease}
+	if h.adopted {
+		r.Dispatcher = d.info.ID
+	}
 	if h.peer != nil {
 		h.known = true
 		r.Worker, r.Principal = h.peer.info.ID, h.peer.info.Principal
@@ -299,6 +304,9 @@ func (d *Dispatcher) apply(a answer) {
 		h := d.holds[r.Task]
 		if h == nil || h.Lease != r.Lease {
 			continue
+		}
+		if r.Dispatcher != "" && (a.verdicts[i] == VerdictOK || a.verdicts[i] == VerdictCancelling) {
+			h.adopted = false
 		}
 		switch a.verdicts[i] {
 		case VerdictCancelling:

@@ -184,7 +184,7 @@ func (f *fixture) wantSettle(s core.Settlement, want core.Verdict) {
 
 func (f *fixture) releaseOne(lease core.Lease, reason core.ReleaseReason) core.Verdict {
 	f.Helper()
-	verdicts, err := f.Store.Release(f.ctx, []core.Lease{lease}, reason)
+	verdicts, err := f.Store.Release(f.ctx, []core.Lease{lease}, reason, "")
 	f.must(err)
 	return verdicts[0]
 }

@@ -12,7 +12,7 @@ var releaseCases = map[string]func(*fixture){
 		want := f.submit(f.function("add").ID, 4)
 		for range 15 {
 			c := f.claim(2, longLease)
-			verdicts, err := f.Store.Release(f.ctx, []core.Lease{c[0].Lease, c[1].Lease}, core.ReleaseGraceful)
+			verdicts, err := f.Store.Release(f.ctx, []core.Lease{c[0].Lease, c[1].Lease}, core.ReleaseGraceful, dispatcher)
 			f.must(err)
 			if !slices.Equal(verdicts, []core.Verdict{core.VerdictOK, core.VerdictOK}) {
 				f.Fatalf("verdicts %v", verdicts)
@@ -62,6 +62,22 @@ var releaseCases = map[string]func(*fixture){
 				f.Fatal("it was claimed again")
 			}
 		}
+	},
+	"what another dispatcher has adopted is not released by the first": func(f *fixture) {
+		id := f.submitOne("add")
+		c := f.claimOne()
+		f.renewAs(c.Lease, "", "d-two")
+		release := func(by core.DispatcherID, want core.Verdict) {
+			verdicts, err := f.Store.Release(f.ctx, []core.Lease{c.Lease}, core.ReleaseVanished, by)
+			f.must(err)
+			if verdicts[0] != want {
+				f.Fatalf("%s was told %s", by, verdicts[0])
+			}
+		}
+		release(dispatcher, core.VerdictStale)
+		f.wantState(id, core.Running)
+		release("d-two", core.VerdictOK)
+		f.wantState(id, core.Queued)
 	},
 	"orphans of a dead dispatcher come back at once": func(f *fixture) {
 		fn := f.function("add")

@@ -205,7 +205,7 @@ func (s *Store) settle(r *record, item core.Settlement, now time.Time) core.Even
 }
 
 // Release implements core.LeaseStore.
-func (s *Store) Release(ctx context.Context, batch []core.Lease, reason core.ReleaseReason) ([]core.Verdict, error) {
+func (s *Store) Release(ctx context.Context, batch []core.Lease, reason core.ReleaseReason, by core.DispatcherID) ([]core.Verdict, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -215,8 +215,10 @@ func (s *Store) Release(ctx context.Context, batch []core.Lease, reason core.Rel
 	var held []*record
 	for i, lease := range batch {
 		r, verdict := s.check(lease)
-		verdicts[i] = verdict
-		if verdict == core.VerdictOK {
+		if verdict == core.VerdictOK && by != "" && r.owner != by {
+			verdict = core.VerdictStale
+		}
+		if verdicts[i] = verdict; verdict == core.VerdictOK {
 			held = append(held, r)
 		}
 	}

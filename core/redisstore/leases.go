@@ -157,10 +157,10 @@ func (s *Store) givebackArgs() []any {
 }
 
 // Release implements core.LeaseStore.
-func (s *Store) Release(ctx context.Context, batch []core.Lease, reason core.ReleaseReason) ([]core.Verdict, error) {
+func (s *Store) Release(ctx context.Context, batch []core.Lease, reason core.ReleaseReason, by core.DispatcherID) ([]core.Verdict, error) {
 	verdicts := make([]core.Verdict, 0, len(batch))
 	err := parcels(len(batch), small, func(from, to int) error {
-		args := append(s.givebackArgs(), flag(reason == core.ReleaseVanished))
+		args := append(s.givebackArgs(), flag(reason == core.ReleaseVanished), string(by))
 		for _, lease := range batch[from:to] {
 			args = append(args, string(lease.Task), lease.Epoch, lease.Claim)
 		}

@@ -100,7 +100,7 @@ func (w *walk) giveBack(n int) {
 	_, err := w.Renew(w.ctx, renewals, time.Minute)
 	w.must(err)
 	reason := []core.ReleaseReason{core.ReleaseGraceful, core.ReleaseVanished}[w.rng.IntN(2)]
-	verdicts, err := w.Release(w.ctx, leases, reason)
+	verdicts, err := w.Release(w.ctx, leases, reason, "")
 	w.must(err)
 	for _, verdict := range verdicts {
 		if verdict != core.VerdictOK {

@@ -3,14 +3,18 @@
 --
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, [2]–[5] see giveback.lua, [6] 1 = the holder
---          vanished, 0 = it says so itself, then for each lease: task, epoch,
+--          vanished, 0 = it says so itself, [7] the dispatcher that gives
+--          them back, or '' for whichever, then for each lease: task, epoch,
 --          claim id
--- returns  per lease: ok, already or stale
+-- returns  per lease: ok, already or stale (also when another dispatcher has
+--          adopted it)
 drain()
 local verdicts, vanished = {}, ARGV[6] == '1'
 
-for i = 7, #ARGV, 3 do
-  local verdict = holds(call('HMGET', K.task .. ARGV[i], 'st', 'ep', 'cl'), ARGV[i + 1], ARGV[i + 2])
+for i = 8, #ARGV, 3 do
+  local r = call('HMGET', K.task .. ARGV[i], 'st', 'ep', 'cl', 'di')
+  local verdict = holds(r, ARGV[i + 1], ARGV[i + 2])
+  if verdict == 'ok' and ARGV[7] ~= '' and r[4] ~= ARGV[7] then verdict = 'stale' end
   if verdict == 'ok' then give_back(ARGV[i], vanished) end
   verdicts[#verdicts + 1] = verdict
 end
