@@ -42,7 +42,7 @@ race: ## Go tests under the race detector
 	$(GO) test -race $(TESTFLAGS) ./...
 
 soak: deps build ## Faults with the timers of real life, 50,000 tasks, 1,000,000 random frames, 200 workers
-	FAASCTL_SOAK=1 $(GO) test -count=1 -v -parallel 8 -timeout 30m ./workers/faults ./workers/workertest
+	FAASCTL_SOAK=1 $(GO) test -count=1 -v -p 1 -parallel 8 -timeout 30m ./workers/faults ./workers/workertest
 
 fuzz: ## Every fuzz target for FUZZTIME (10s) each
 	@targets=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$targets"; exit 1; }; \
