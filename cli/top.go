@@ -39,7 +39,7 @@ func (e *environment) top(c *urfave.Context) error {
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	cfg := tui.Config{
-		Feed: topFeed{api}, URL: api.URL(), Input: e.stdin, Output: e.stdout,
+		Backend: topBackend{api}, URL: api.URL(), Input: e.stdin, Output: e.stdout,
 		Colour: e.colour(), ASCII: c.Bool("ascii") || e.plainLocale(),
 	}
 	if c.Bool("once") || !e.interactive() {
@@ -73,20 +73,9 @@ func (e *environment) plainLocale() bool {
 	return false
 }
 
-// topFeed lets the dashboard read from a server.
-type topFeed struct{ api *client.Client }
+// topBackend lets the dashboard work with a server.
+type topBackend struct{ *client.Client }
 
-func (f topFeed) Snapshot(ctx context.Context) (core.Stats, error) { return f.api.Stats(ctx) }
-
-func (f topFeed) Tasks(ctx context.Context, filter core.TaskFilter) (core.TaskPage, error) {
-	return f.api.List(ctx, filter)
-}
-
-func (f topFeed) Events(ctx context.Context, after string, each func(core.Event) error) error {
-	return f.api.Events(ctx, after, func(e core.Event) error {
-		if e.Kind == client.Reset {
-			return core.Errorf(core.ErrGone, "", "%s", e.Detail)
-		}
-		return each(e)
-	})
+func (b topBackend) Tasks(ctx context.Context, filter core.TaskFilter) (core.TaskPage, error) {
+	return b.List(ctx, filter)
 }

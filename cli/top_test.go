@@ -39,15 +39,13 @@ func runTop(e *environment, words ...string) int {
 	return e.explain(app.RunContext(context.Background(), append([]string{"faasctl", "top"}, words...)))
 }
 
-// topServer speaks the three routes that top reads.
+// topServer speaks the two routes that top reads.
 type topServer struct {
 	address string
 
 	mu     sync.Mutex
-	stats  core.Stats
+	top    core.Top
 	tasks  []core.Task
-	events []core.Event  // all that ever happened
-	more   chan struct{} // closed when there are more events
 	server *http.Server
 }
 
@@ -57,11 +55,11 @@ func newTopServer(t *testing.T) *topServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &topServer{address: listener.Addr().String(), more: make(chan struct{})}
+	s := &topServer{address: listener.Addr().String()}
 	_ = listener.Close()
-	s.stats = core.Stats{
-		Slots: 2, Busy: 1, Running: 1, Store: core.StoreInfo{Kind: "memory"},
-		Workers: []core.Worker{{ID: "w-0123456789ab", Mode: core.Local, Host: "quay", State: core.WorkerRunning, Slots: 2, Busy: 1, Done: 41}},
+	s.top = core.Top{
+		Numbers: &core.TopNumbers{Slots: 2, Busy: 1, Running: 1}, Store: &core.StoreInfo{Kind: "memory"},
+		Workers: &[]core.Worker{{ID: "w-0123456789ab", Mode: core.Local, Host: "quay", State: core.WorkerRunning, Slots: 2, Busy: 1, Done: 41}},
 	}
 	s.tasks = []core.Task{{ID: core.NewTaskID(), Name: "resize@3", State: core.Running, Submitted: time.Now(), Started: time.Now()}}
 	t.Cleanup(s.stop)
@@ -77,19 +75,12 @@ func (s *topServer) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/stats", func(w http.ResponseWriter, _ *http.Request) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		stats := s.stats
-		stats.Dispatchers = []core.DispatcherInfo{{ID: "d-1", Modes: []core.Mode{core.Local}, Seen: time.Now()}}
-		answerJSON(w, stats)
-	})
+	mux.HandleFunc("GET /v1/top", s.stream)
 	mux.HandleFunc("GET /v1/tasks", func(w http.ResponseWriter, _ *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		answerJSON(w, core.TaskPage{Tasks: s.tasks})
 	})
-	mux.HandleFunc("GET /v1/events", s.stream)
 	s.mu.Lock()
 	s.server = &http.Server{Handler: mux}
 	go s.server.Serve(listener) //nolint:errcheck // it ends with stop
@@ -111,35 +102,32 @@ func (s *topServer) stop() {
 	}
 }
 
-// happen appends an event to the stream.
-func (s *topServer) happen(e core.Event) {
+// happen puts a task on the list and counts it.
+func (s *topServer) happen(task core.Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e.ID, e.At = fmt.Sprintf("%d-0.0", len(s.events)+1), time.Now()
-	s.events = append(s.events, e)
-	close(s.more)
-	s.more = make(chan struct{})
+	s.tasks = append([]core.Task{task}, s.tasks...)
+	numbers := *s.top.Numbers
+	numbers.Totals.Submitted++
+	s.top.Numbers = &numbers
 }
 
 func (s *topServer) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.WriteHeader(http.StatusOK)
-	seen := 0
-	if entry, _, err := core.SplitEventID(r.URL.Query().Get("after")); err == nil {
-		_, _ = fmt.Sscanf(entry, "%d-", &seen)
-	}
-	for {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for kind := "snapshot"; ; kind = "delta" {
 		s.mu.Lock()
-		events, more := s.events[min(seen, len(s.events)):], s.more
-		seen = len(s.events)
+		top := s.top
 		s.mu.Unlock()
-		for _, e := range events {
-			data, _ := json.Marshal(e)
-			_, _ = fmt.Fprintf(w, "id: %s\nevent: %s\ndata: %s\n\n", e.ID, e.Kind, data)
-		}
+		top.Now = time.Now()
+		top.Dispatchers = &[]core.DispatcherInfo{{ID: "d-1", Modes: []core.Mode{core.Local}, Seen: time.Now()}}
+		data, _ := json.Marshal(top)
+		_, _ = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", kind, data)
 		_ = http.NewResponseController(w).Flush()
 		select {
-		case <-more:
+		case <-tick.C:
 		case <-r.Context().Done():
 			return
 		}
@@ -351,13 +339,15 @@ func TestTopTerminal(t *testing.T) {
 	m.await("connecting", "cannot reach the server", "faasctl up")
 	server.start(t)
 	m.await("live", "dispatcher local", "w-0123456789ab", "●○", "resize@3", "slots 1/2", "q quit")
-	server.happen(core.Event{Kind: core.TaskFailed, Task: server.tasks[0].ID, Name: "resize@3", Detail: "exception", RunMS: 12.3})
-	m.await("✗ "+string(server.tasks[0].ID), "12ms")
+	began := time.Now()
+	failed := core.Task{ID: core.NewTaskID(), Name: "sink@1", State: core.Failed, Failure: core.KindException, Submitted: began, Started: began, Finished: began.Add(12300 * time.Microsecond)}
+	server.happen(failed)
+	m.await("✗ "+string(failed.ID), "12ms")
 	server.stop()
 	m.await("stale ", "✗ faasctl")
 	server.start(t)
 	m.await("live")
-	server.happen(core.Event{Kind: core.TaskSubmitted, Task: core.NewTaskID(), Name: "after@1"})
+	server.happen(core.Task{ID: core.NewTaskID(), Name: "after@1", State: core.Queued, Submitted: time.Now()})
 	m.await("after@1")
 	m.press("?")
 	m.await("Keys", "ended with a result")

@@ -3,23 +3,22 @@ package tui
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/muesli/termenv"
-
-	"faasctl/core"
 )
 
-// BenchmarkFold takes in a batch of 2,000 events: 100 ms at 5,000 tasks/s.
+// BenchmarkFold takes in a picture and draws it, which happens ten times a
+// second whatever the rate of tasks.
 func BenchmarkFold(b *testing.B) {
 	m := feedAll(newTestModel(termenv.ANSI, false), lively())
-	batch := Batch{At: noon}
-	for i := range 2000 {
-		kind := []core.EventKind{core.TaskSubmitted, core.TaskClaimed, core.TaskStarted, core.TaskCompleted}[i%4]
-		batch.News = append(batch.News, NewsEvent{core.Event{At: noon, Kind: kind, Task: core.TaskID(fmt.Sprint(i / 4)), Name: "resize@3"}})
-	}
+	sized(m, 120, 40)
+	at, submitted := noon, int64(20_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		m.Update(batch)
+		at, submitted = at.Add(100*time.Millisecond), submitted+500
+		m.Update(Batch{At: at, News: []News{NewsTop{at, fixtureTop(submitted, submitted-100, at)}}})
+		m.View()
 	}
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"io"
 	"math/rand"
 	"testing"
@@ -37,24 +38,33 @@ func sized(m *Model, w, h int) string {
 	return m.View()
 }
 
-func fixtureStats(submitted, completed int64, at time.Time) core.Stats {
+func fixtureTop(submitted, completed int64, at time.Time) core.Top {
 	store := at.Add(ahead)
-	return core.Stats{
-		Totals:  core.Totals{Submitted: submitted, Started: completed + 6, Completed: completed, Failed: 12, Cancelled: 3, Retried: 7, Lost: 1},
-		Queued:  submitted - completed - 21,
-		Delayed: 2,
-		Running: 6,
-		Slots:   12,
-		Busy:    6,
-		Workers: []core.Worker{
-			{ID: "w-1f2e3d4c5b6a", Mode: core.Local, Host: "quay", State: core.WorkerRunning, Slots: 4, Busy: 3, Held: 5, Done: 1840, Failures: 2, Joined: store.Add(-time.Hour), Seen: store},
-			{ID: "w-aabbccddeeff", Mode: core.Push, Host: "lighthouse-of-the-north-sea", State: core.WorkerDraining, Slots: 4, Busy: 1, Held: 1, Done: 912, Joined: store.Add(-time.Minute), Seen: store},
-			{ID: "w-0123456789ab", Mode: core.Pull, Host: "buoy", State: core.WorkerRunning, Slots: 32, Busy: 2, Held: 2, Done: 1234567, Joined: store.Add(-time.Minute), Seen: store},
-			{ID: "w-deadbeef0000", Mode: core.Push, Host: "wreck", State: core.WorkerLost, Slots: 2, Done: 7, Failures: 7, Joined: store.Add(-time.Minute), Seen: store.Add(-20 * time.Second)},
+	workers := []core.Worker{
+		{ID: "w-1f2e3d4c5b6a", Mode: core.Local, Host: "quay", State: core.WorkerRunning, Slots: 4, Busy: 3, Held: 5, Done: 1840, Failures: 2, Joined: store.Add(-time.Hour), Seen: store},
+		{ID: "w-aabbccddeeff", Mode: core.Push, Host: "lighthouse-of-the-north-sea", State: core.WorkerDraining, Slots: 4, Busy: 1, Held: 1, Done: 912, Joined: store.Add(-time.Minute), Seen: store},
+		{ID: "w-0123456789ab", Mode: core.Pull, Host: "buoy", State: core.WorkerRunning, Slots: 32, Busy: 2, Held: 2, Done: 1234567, Joined: store.Add(-time.Minute), Seen: store},
+		{ID: "w-deadbeef0000", Mode: core.Push, Host: "wreck", State: core.WorkerLost, Slots: 2, Done: 7, Failures: 7, Joined: store.Add(-time.Minute), Seen: store.Add(-20 * time.Second)},
+	}
+	dispatchers := []core.DispatcherInfo{{ID: "d-1", Host: "quay", Modes: []core.Mode{core.Local, core.Push}, Seen: store}}
+	wait, run := core.Histogram{}, core.Histogram{}
+	for i := range 100 { // most of the time they take 2 and 40 ms
+		wait[core.BucketOf(time.Duration(2+i*i/100)*time.Millisecond)] += submitted / 100
+		run[core.BucketOf(time.Duration(40+i*i/10)*time.Millisecond)] += completed / 100
+	}
+	return core.Top{
+		Now: store,
+		Numbers: &core.TopNumbers{
+			Totals: core.Totals{Submitted: submitted, Started: completed + 6, Completed: completed, Failed: 12, Cancelled: 3, Retried: 7, Lost: 1},
+			Queued: submitted - completed - 21, Delayed: 2, Running: 6, Slots: 12, Busy: 6, OldestWait: 12_400,
 		},
-		Dispatchers: []core.DispatcherInfo{{ID: "d-1", Host: "quay", Modes: []core.Mode{core.Local, core.Push}, Seen: store}},
-		Store:       core.StoreInfo{Kind: "redis", Version: "7.2.4", Durability: "everysec", Memory: 3 << 20},
-		OldestWait:  12_400,
+		Wait: wait, Run: run, Workers: &workers, Dispatchers: &dispatchers,
+		Queues: &[]core.QueueInfo{{Name: "default", Queued: 120}, {Name: "slow_\x1b[31mones", Queued: 9}},
+		Functions: []core.FunctionStats{
+			{Function: "f-1", Name: "resize@3", Totals: core.Totals{Submitted: completed, Started: completed, Completed: completed - 12, Failed: 12}, Wait: wait, Run: run},
+			{Function: "f-2", Name: "pi@1", Totals: core.Totals{Submitted: 12}},
+		},
+		Store: &core.StoreInfo{Kind: "redis", Version: "7.2.4", Durability: "everysec"},
 	}
 }
 
@@ -87,12 +97,8 @@ func lively() []Batch {
 		at := noon.Add(time.Duration(i-60) * time.Second)
 		submitted += int64(100 + 80*(i%20)/10 + random.Intn(30))
 		completed = submitted - 150 - int64(random.Intn(60))
-		batches = append(batches, Batch{At: at, News: []News{NewsStats{at, fixtureStats(submitted, completed, at)}}})
+		batches = append(batches, Batch{At: at, News: []News{NewsTop{at, fixtureTop(submitted, completed, at)}}})
 	}
-	last := &batches[len(batches)-1]
-	last.News = append(last.News, NewsTasks{fixtureTasks()}, NewsEvent{core.Event{
-		At: noon.Add(ahead), Kind: core.TaskCompleted, Task: taskID(8), Name: "wordcount@1", Worker: "w-1f2e3d4c5b6a", RunMS: 3.21, WaitMS: 1.5,
-	}})
 	return batches
 }
 
@@ -101,5 +107,9 @@ func feedAll(m *Model, batches []Batch) *Model {
 	for _, b := range batches {
 		m.Update(b)
 	}
+	ask(m)
 	return m
 }
+
+// ask lets the model's question be answered with the fixtures.
+func ask(m *Model) { _ = m.settle(context.Background(), stillBackend{}) }

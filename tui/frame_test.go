@@ -14,7 +14,7 @@ import (
 	"faasctl/core"
 )
 
-var sizes = [][2]int{{120, 40}, {80, 24}, {60, 16}, {40, 10}, {1, 1}}
+var sizes = [][2]int{{200, 60}, {120, 40}, {80, 24}, {60, 16}, {40, 10}, {1, 1}}
 
 var profiles = map[string]termenv.Profile{"plain": termenv.Ascii, "ansi": termenv.ANSI}
 
@@ -24,12 +24,13 @@ var scenes = map[string]func(*Model){
 	"connecting": func(m *Model) { m.Update(Batch{At: noon, News: []News{NewsDown{unreachable}}}) },
 	"empty": func(m *Model) {
 		m.Update(Batch{At: noon, News: []News{
-			NewsStats{noon, core.Stats{Store: core.StoreInfo{Kind: "memory", Durability: "memory"}}}, NewsTasks{},
+			NewsTop{noon, core.Top{Numbers: &core.TopNumbers{}, Store: &core.StoreInfo{Kind: "memory", Durability: "memory"}}},
 		}})
+		m.desk.now = answer{key: m.question().key, value: core.TaskPage{}}
 	},
 	"stale": func(m *Model) {
 		feedAll(m, lively())
-		m.Update(Batch{At: noon.Add(4 * time.Second), News: []News{NewsDown{unreachable}, NewsDropped{1234}}})
+		m.Update(Batch{At: noon.Add(4 * time.Second), News: []News{NewsDown{unreachable}}})
 	},
 	"help": func(m *Model) {
 		feedAll(m, lively())

@@ -69,7 +69,7 @@ func (p *headerPane) link(pic *picture) (glyph, word string, as role) {
 
 // store names the store and how safe it is, and if there is room the rest.
 func (p *headerPane) store(pic *picture, all bool) string {
-	s := pic.stats.Store
+	s := pic.store
 	if s.Kind == "memory" {
 		s.Durability = "" // it has none, as the kind says
 	}
@@ -109,11 +109,11 @@ func (p *headerPane) dispatcher(pic *picture) line {
 	return line{{t.failed + " no dispatcher", bad}}
 }
 
-// dispatchers returns those that were heard from lately, and when the last of
-// the others was.
+// dispatchers returns those that had been heard from when the picture was told,
+// and when the last of the others was.
 func dispatchers(pic *picture) (alive []core.DispatcherInfo, seen time.Time) {
-	for _, d := range pic.stats.Dispatchers {
-		if pic.answered.Add(pic.clock.ahead).Sub(d.Seen) <= silentAfter {
+	for _, d := range pic.dispatchers {
+		if pic.roster.Sub(d.Seen) <= silentAfter {
 			alive = append(alive, d)
 		} else if d.Seen.After(seen) {
 			seen = d.Seen
@@ -146,10 +146,10 @@ func (m *Model) problem() []line {
 		return nil
 	case len(alive) == 0:
 		return say(bad, "no dispatcher runs, so tasks wait", "faasctl dispatcher -w 2")
-	case p.stats.Slots == 0 && p.stats.Queued > 0:
-		return say(bad, plural(p.stats.Queued, "task")+" wait and there is no worker", "faasctl dispatcher -w 2")
-	case p.stream != nil:
-		return say(warn, "no events: "+p.stream.Error(), "the list is fetched once a second")
+	case p.trouble != nil:
+		return say(bad, p.trouble.Error(), "trying again")
+	case p.numbers.Slots == 0 && p.numbers.Queued > 0:
+		return say(bad, plural(p.numbers.Queued, "task")+" wait and there is no worker", "faasctl dispatcher -w 2")
 	}
 	return nil
 }

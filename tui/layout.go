@@ -24,7 +24,7 @@ func share(h, workers int) areas {
 	a.header = take(1)
 	switch {
 	case full >= 20:
-		a.numbers = take(5)
+		a.numbers = take(6)
 	case full >= 8:
 		a.numbers = take(3)
 	default:

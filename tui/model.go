@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -17,6 +18,10 @@ type Model struct {
 	quitting bool
 	fatal    error // why the program ends by itself
 	picture  picture
+
+	ctx     context.Context // of everything that is asked
+	backend Backend         // answers questions; nil for none
+	desk    desk
 
 	header  headerPane
 	numbers numbersPane
@@ -47,6 +52,9 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case Batch:
 		m.picture.fold(msg)
+		return m, m.refresh()
+	case answer:
+		m.hear(msg)
 	case tea.WindowSizeMsg:
 		m.w, m.h = msg.Width, msg.Height
 	case tea.KeyMsg:
@@ -83,7 +91,7 @@ func (m *Model) frame(lines []line, h int) string {
 // lines lays the screen out.
 func (m *Model) lines() []line {
 	p := &m.picture
-	a := share(m.h, len(p.stats.Workers))
+	a := share(m.h, len(p.workers))
 	out := make([]line, 0, m.h)
 	out = append(out, pad(m.header.lines(p, m.url, m.w), a.header)...)
 	out = append(out, pad(m.problem(), a.problem)...)
@@ -92,7 +100,7 @@ func (m *Model) lines() []line {
 	} else {
 		out = append(out, pad(m.numbers.lines(p, m.w, a.numbers), a.numbers)...)
 		out = append(out, pad(m.workers.lines(p, m.w, a.workers, a.gap), a.workers)...)
-		out = append(out, pad(m.tasks.lines(p, m.w, a.tasks, a.gap), a.tasks)...)
+		out = append(out, pad(m.tasks.lines(m, m.w, a.tasks, a.gap), a.tasks)...)
 	}
 	return append(out, pad(m.footer(), a.footer)...)
 }
@@ -115,8 +123,5 @@ func (m *Model) footer() []line {
 		}
 	}
 	l := append(line{{" ", plain}}, pack(items, m.w-1, 3)...)
-	if n := m.picture.dropped; n > 0 {
-		l = l.right(m.w, line{{plural(n, "event") + " dropped ", warn}}, m.theme)
-	}
 	return []line{l}
 }

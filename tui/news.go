@@ -7,17 +7,25 @@ import (
 	"faasctl/core"
 )
 
-// Feed is where the dashboard gets what it shows. Its methods may be called
-// concurrently and return when ctx is done.
+// Feed is where the dashboard gets the live picture.
 type Feed interface {
-	// Snapshot returns the state of the whole system.
-	Snapshot(ctx context.Context) (core.Stats, error)
-	// Tasks returns tasks, newest first.
+	// Top calls each with the whole picture, then with what has changed, at most
+	// ten times a second and at least every second or so, until ctx is done or
+	// each fails. It may reconnect by itself, and is then whole again.
+	Top(ctx context.Context, each func(t core.Top, whole bool) error) error
+}
+
+// Reader answers questions about single things. Its methods may be called
+// concurrently.
+type Reader interface {
+	// Tasks returns one page of tasks, newest first.
 	Tasks(ctx context.Context, filter core.TaskFilter) (core.TaskPage, error)
-	// Events calls each for every event after the one with the id after,
-	// until ctx is done, each returns an error, or the stream breaks off.
-	// core.ErrGone says that events after that id were trimmed away.
-	Events(ctx context.Context, after string, each func(core.Event) error) error
+}
+
+// Backend is all that the dashboard needs of a server.
+type Backend interface {
+	Feed
+	Reader
 }
 
 // Batch is what the pump hands to the model: everything that came in since the
@@ -32,27 +40,14 @@ type Batch struct {
 type News interface{ news() }
 
 type (
-	// NewsStats is a snapshot and when it arrived.
-	NewsStats struct {
-		At    time.Time
-		Stats core.Stats
+	// NewsTop is the whole picture and when it arrived.
+	NewsTop struct {
+		At  time.Time
+		Top core.Top
 	}
-	// NewsTasks is a listing of the newest tasks.
-	NewsTasks struct{ Tasks []core.Task }
-	// NewsEvent is one event of the stream.
-	NewsEvent struct{ Event core.Event }
-	// NewsDown says that a snapshot could not be had.
+	// NewsDown says that there is no picture to be had.
 	NewsDown struct{ Err error }
-	// NewsStream says that the event stream broke off, or with a nil Err that
-	// it is up again.
-	NewsStream struct{ Err error }
-	// NewsDropped says that so many events could not be kept.
-	NewsDropped struct{ Events int }
 )
 
-func (NewsStats) news()   {}
-func (NewsTasks) news()   {}
-func (NewsEvent) news()   {}
-func (NewsDown) news()    {}
-func (NewsStream) news()  {}
-func (NewsDropped) news() {}
+func (NewsTop) news()  {}
+func (NewsDown) news() {}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"faasctl/core"
 )
 
 // average is the window of the rates, in seconds.
@@ -17,17 +19,20 @@ func (p *numbersPane) lines(pic *picture, w, h int) []line {
 	if h < 3 {
 		return []line{levels}
 	}
-	in := p.flow("in", &pic.in, pic.stats.Totals.Submitted, "submitted", good, pic, w)
-	out := p.flow("out", &pic.out, pic.stats.Totals.Ended(), "ended", accent, pic, w)
-	if h < 5 {
+	in := p.flow("in", &pic.in, pic.numbers.Totals.Submitted, "submitted", good, pic, w)
+	out := p.flow("out", &pic.out, pic.numbers.Totals.Ended(), "ended", accent, pic, w)
+	switch {
+	case h < 5:
 		return []line{levels, in, out}
+	case h < 6:
+		return []line{levels, p.failures(pic, w), p.latency(pic, w), in, out}
 	}
-	return []line{levels, p.failures(pic, w), p.theme.ruled("throughput", p.windows(w), w), in, out}
+	return []line{levels, p.failures(pic, w), p.latency(pic, w), p.theme.ruled("throughput", p.windows(w), w), in, out}
 }
 
 // still is what one look can tell: levels and totals, no rates.
 func (p *numbersPane) still(pic *picture, w int) []line {
-	t := pic.stats.Totals
+	t := pic.numbers.Totals
 	totals := pack([]item{
 		{line{{count(t.Submitted), plain}, {" submitted", dim}}, 1},
 		{line{{count(t.Ended()), plain}, {" ended", dim}}, 2},
@@ -44,7 +49,7 @@ func (p *numbersPane) levels(pic *picture, w int) line {
 	if !pic.seen {
 		return nil
 	}
-	s := pic.stats
+	s := pic.numbers
 	waits := role(plain)
 	if s.OldestWait >= 10_000 {
 		waits = warn
@@ -82,7 +87,7 @@ func (p *numbersPane) failures(pic *picture, w int) line {
 	if seconds > 0 {
 		recent = line{{fmt.Sprintf("%s failed", count(int64(math.Round(lately)))), as}, {fmt.Sprintf(" in the last %ds", seconds), dim}}
 	}
-	t := pic.stats.Totals
+	t := pic.numbers.Totals
 	rate := p.theme.none
 	if ended := t.Ended(); ended > 0 {
 		rate = percent(float64(t.Failed) / float64(ended))
@@ -97,9 +102,31 @@ func (p *numbersPane) failures(pic *picture, w int) line {
 	return append(line{{" ", plain}}, pack(items, w-1, 3)...)
 }
 
+// latency is how long tasks of the last seconds waited and ran.
+func (p *numbersPane) latency(pic *picture, w int) line {
+	if !pic.seen {
+		return nil
+	}
+	wait, run := pic.lately()
+	figure := func(h core.Histogram, q float64) string {
+		if h.Count() == 0 {
+			return p.theme.none
+		}
+		return millis(float64(h.Quantile(q)) / float64(time.Millisecond))
+	}
+	part := func(name string, h core.Histogram, q float64, word string) line {
+		return line{{name, dim}, {word + " ", dim}, {padded(figure(h, q), 6, false), plain}}
+	}
+	items := []item{
+		{part("wait ", wait, 0.5, "p50"), 1}, {part("", wait, 0.95, "p95"), 3}, {part("", wait, 0.99, "p99"), 5},
+		{part("run ", run, 0.5, "p50"), 2}, {part("", run, 0.95, "p95"), 4}, {part("", run, 0.99, "p99"), 6},
+	}
+	return append(line{{" ", plain}}, pack(items, w-1, 2)...)
+}
+
 // windows tells what time the rates and the graphs are about.
 func (p *numbersPane) windows(w int) string {
-	return fmt.Sprintf("average of %ds, graph of the last %s", average, span(time.Duration(p.room(w))*time.Second))
+	return fmt.Sprintf("averages and quantiles of %ds, graph of the last %s", average, span(time.Duration(p.room(w))*time.Second))
 }
 
 // Widths of a flow line.

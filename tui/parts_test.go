@@ -116,50 +116,6 @@ func TestTableWidths(t *testing.T) {
 	}
 }
 
-// TestTaskStory follows tasks through events and listings that overlap.
-func TestTaskStory(t *testing.T) {
-	at := func(ms int) time.Time { return noon.Add(time.Duration(ms) * time.Millisecond) }
-	event := func(ms int, kind core.EventKind) core.Event { return core.Event{At: at(ms), Kind: kind, Task: "t"} }
-	for name, c := range map[string]struct {
-		play func(*taskList)
-		want core.State
-	}{
-		"a life": {func(l *taskList) {
-			l.apply(event(0, core.TaskSubmitted))
-			l.apply(event(0, core.TaskClaimed))
-			l.apply(event(0, core.TaskStarted))
-			l.apply(event(0, core.TaskCompleted))
-		}, core.Completed},
-		"a listing ahead of the stream": {func(l *taskList) {
-			l.merge([]core.Task{{ID: "t", State: core.Completed, Submitted: at(0), Finished: at(9)}})
-			l.apply(event(0, core.TaskSubmitted))
-			l.apply(event(1, core.TaskClaimed))
-		}, core.Completed},
-		"a listing behind the stream": {func(l *taskList) {
-			l.apply(event(9, core.TaskFailed))
-			l.merge([]core.Task{{ID: "t", State: core.Running, Submitted: at(0), Started: at(3)}})
-		}, core.Failed},
-		"a listing mends what was dropped": {func(l *taskList) {
-			l.apply(event(3, core.TaskStarted))
-			l.merge([]core.Task{{ID: "t", State: core.Cancelled, Submitted: at(0), Started: at(3), Finished: at(8)}})
-		}, core.Cancelled},
-		"a retry": {func(l *taskList) {
-			l.apply(event(3, core.TaskStarted))
-			l.apply(event(4, core.TaskRetried))
-		}, core.Delayed},
-		"lost, so queued again": {func(l *taskList) {
-			l.apply(event(3, core.TaskStarted))
-			l.apply(event(4, core.TaskLost))
-		}, core.Queued},
-	} {
-		var l taskList
-		c.play(&l)
-		if got := l.latest(9); len(got) != 1 || got[0].state != c.want {
-			t.Errorf("%s: %+v, want %s", name, got, c.want)
-		}
-	}
-}
-
 // TestStoreClock learns from stamps that the store's clock runs elsewhere.
 func TestStoreClock(t *testing.T) {
 	var c storeClock
@@ -178,7 +134,7 @@ func TestGap(t *testing.T) {
 	m := newTestModel(termenv.Ascii, true)
 	for _, second := range []int{0, 1, 2, 12, 13} {
 		at := noon.Add(time.Duration(second) * time.Second)
-		m.Update(Batch{At: at, News: []News{NewsStats{at, core.Stats{Totals: core.Totals{Submitted: int64(10 * second)}}}}})
+		m.Update(Batch{At: at, News: []News{NewsTop{at, submittedTop(int64(10 * second))}}})
 	}
 	if got := strings.TrimLeft(m.picture.in.graph(60, 10, m.theme), " "); got != "##          #" {
 		t.Errorf("graph %q", got)
@@ -188,13 +144,30 @@ func TestGap(t *testing.T) {
 	}
 }
 
-// TestAnotherStore forgets the tasks of a store that was replaced by another.
+func submittedTop(n int64) core.Top {
+	return core.Top{Numbers: &core.TopNumbers{Totals: core.Totals{Submitted: n}}, Wait: core.Histogram{80: n}}
+}
+
+// TestAnotherStore forgets the readings of a store that was replaced by another.
 func TestAnotherStore(t *testing.T) {
 	m := newTestModel(termenv.Ascii, true)
-	m.Update(Batch{At: noon, News: []News{NewsStats{noon, core.Stats{Totals: core.Totals{Submitted: 9}}}, NewsTasks{fixtureTasks()}}})
-	later := noon.Add(time.Second)
-	m.Update(Batch{At: later, News: []News{NewsStats{later, core.Stats{Totals: core.Totals{Submitted: 2}}}}})
-	if n := m.picture.tasks.len(); n != 0 {
-		t.Errorf("%d tasks of the old store are shown", n)
+	for second, n := range []int64{5, 9, 2} {
+		at := noon.Add(time.Duration(second) * time.Second)
+		m.Update(Batch{At: at, News: []News{NewsTop{at, submittedTop(n)}}})
+	}
+	if n := len(m.picture.readings); n != 1 {
+		t.Errorf("%d readings are kept, want that of the new store", n)
+	}
+}
+
+// TestLately reads quantiles of the last seconds from two readings.
+func TestLately(t *testing.T) {
+	m := newTestModel(termenv.Ascii, true)
+	for second := range 30 {
+		at := noon.Add(time.Duration(second) * time.Second)
+		m.Update(Batch{At: at, News: []News{NewsTop{at, submittedTop(int64(7 * second))}}})
+	}
+	if wait, _ := m.picture.lately(); wait.Count() != 77 { // of 11 s
+		t.Errorf("%d waits lately, want 77", wait.Count())
 	}
 }

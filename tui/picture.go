@@ -7,94 +7,156 @@ import (
 	"faasctl/core"
 )
 
-// staleAfter is how old the last snapshot may be before the header says so.
+// staleAfter is how old the last picture may be before the header says so.
 const staleAfter = 3 * time.Second
 
-// picture is everything the dashboard knows: the fold of all news. Only the
-// model touches it.
+// picture is everything the dashboard knows of the whole system: the fold of
+// all news. Only the model touches it; what it refers to is never changed, so a
+// copy stays as it is.
 type picture struct {
-	now   time.Time // of the last Batch, by this host's clock
-	stats core.Stats
-	seen  bool // stats are somebody's answer, not the zero value
+	now  time.Time // of the last Batch, by this host's clock
+	seen bool      // what follows is somebody's answer, not the zero value
 
-	answered  time.Time // when the last snapshot arrived
+	numbers     core.TopNumbers
+	wait, run   core.Histogram
+	workers     []core.Worker
+	dispatchers []core.DispatcherInfo
+	functions   []core.FunctionStats
+	queues      []core.QueueInfo
+	store       core.StoreInfo
+
+	answered  time.Time // when the last news arrived
 	connected time.Time // when the first of an unbroken row did
 	trouble   error     // why there is no newer one; nil when all is well
-	stream    error     // why no events arrive; nil when they do
-	dropped   int64     // events that could not be kept, in all
 
 	in, out, failures series
-	tasks             taskList
+	sampled           reading   // what the graphs go up to
+	readings          []reading // of the last seconds, oldest first
+	roster            time.Time // the store's time when workers and dispatchers were told of
 	clock             storeClock
+}
+
+// reading is a picture and when it arrived.
+type reading struct {
+	at  time.Time
+	top core.Top
 }
 
 // fold takes in one batch. Splitting a batch in two changes nothing.
 func (p *picture) fold(b Batch) {
 	for _, news := range b.News {
 		switch n := news.(type) {
-		case NewsStats:
-			p.foldStats(n)
-		case NewsTasks:
-			p.tasks.merge(n.Tasks)
-		case NewsEvent:
-			p.clock.observe(n.Event.At, b.At)
-			p.tasks.apply(n.Event)
+		case NewsTop:
+			p.foldTop(n)
 		case NewsDown:
 			p.trouble = n.Err
-		case NewsStream:
-			p.stream = n.Err
-		case NewsDropped:
-			p.dropped += int64(n.Events)
 		}
 	}
 	p.now = b.At
 }
 
-func (p *picture) foldStats(n NewsStats) {
-	if p.seen && another(p.stats, n.Stats) {
-		p.tasks, p.clock = taskList{}, storeClock{} // nothing of the old one is true here
-	}
-	if p.seen {
-		p.count(n.Stats.Totals, n.At.Sub(p.answered))
+func (p *picture) foldTop(n NewsTop) {
+	t := n.Top
+	if p.seen && p.another(t) {
+		*p = picture{in: p.in, out: p.out, failures: p.failures, connected: p.connected, answered: p.answered, seen: true}
 	}
 	if !p.seen || n.At.Sub(p.answered) > staleAfter {
 		p.connected = n.At
 	}
-	p.stats, p.seen, p.answered, p.trouble = n.Stats, true, n.At, nil
-	for _, d := range n.Stats.Dispatchers {
-		p.clock.observe(d.Seen, n.At)
+	p.take(t)
+	p.seen, p.answered, p.trouble = true, n.At, nil
+	if t.Trouble != "" {
+		p.trouble = core.Errorf(core.ErrUnavailable, "", "%s", t.Trouble).WithHint("the server tries again")
+	} else {
+		p.clock.observe(t.Now, n.At)
 	}
-	for _, w := range n.Stats.Workers {
-		p.clock.observe(w.Seen, n.At)
-	}
+	p.sample(reading{n.At, t})
 }
 
-// another reports whether two snapshots are of two stores: totals only grow.
-func another(before, after core.Stats) bool {
-	return after.Totals.Submitted < before.Totals.Submitted || after.Store.Kind != before.Store.Kind
+// take copies what a picture tells.
+func (p *picture) take(t core.Top) {
+	if t.Numbers != nil {
+		p.numbers = *t.Numbers
+	}
+	if t.Workers != nil {
+		p.workers = *t.Workers
+	}
+	if t.Dispatchers != nil && (len(p.dispatchers) == 0 || len(*t.Dispatchers) == 0 || &p.dispatchers[0] != &(*t.Dispatchers)[0]) {
+		p.dispatchers, p.roster = *t.Dispatchers, t.Now
+	}
+	if t.Queues != nil {
+		p.queues = *t.Queues
+	}
+	if t.Store != nil {
+		p.store = *t.Store
+	}
+	p.wait, p.run, p.functions = t.Wait, t.Run, t.Functions
 }
 
-// count adds what happened since the last snapshot to the graphs. The seconds
-// of a gap are left blank, as is a difference below zero: another store.
-func (p *picture) count(now core.Totals, passed time.Duration) {
-	before := p.stats.Totals
+// another reports whether a picture is of another store: totals only grow.
+func (p *picture) another(t core.Top) bool {
+	return t.Numbers != nil && t.Numbers.Totals.Submitted < p.numbers.Totals.Submitted ||
+		t.Store != nil && p.store.Kind != "" && t.Store.Kind != p.store.Kind
+}
+
+// sample adds what happened to the graphs, once a second. The seconds of a gap
+// are left blank.
+func (p *picture) sample(r reading) {
+	if r.top.Numbers == nil {
+		return
+	}
+	before := p.sampled
+	steps := int(r.at.Unix() - before.at.Unix())
+	if before.top.Numbers == nil {
+		p.sampled, p.readings = r, []reading{r}
+		return
+	}
+	if steps <= 0 {
+		return
+	}
+	passed := r.at.Sub(before.at)
 	seconds := max(passed.Seconds(), 0.1)
 	push := func(s *series, count int64) {
-		for range min(int(seconds+0.5)-1, window) {
-			s.push(math.NaN())
-		}
+		rate := float64(count) / seconds
 		if count < 0 || passed > staleAfter {
-			s.push(math.NaN())
-			return
+			rate = math.NaN()
 		}
-		s.push(float64(count) / seconds)
+		for range min(steps, window) {
+			s.push(rate)
+		}
 	}
-	push(&p.in, now.Submitted-before.Submitted)
-	push(&p.out, now.Ended()-before.Ended())
-	push(&p.failures, now.Failed-before.Failed)
+	now, then := r.top.Numbers.Totals, before.top.Numbers.Totals
+	push(&p.in, now.Submitted-then.Submitted)
+	push(&p.out, now.Ended()-then.Ended())
+	push(&p.failures, now.Failed-then.Failed)
+	p.sampled = r
+	kept := p.readings
+	for len(kept) > 0 && r.at.Sub(kept[0].at) > (average+1)*time.Second {
+		kept = kept[1:]
+	}
+	p.readings = append(append(make([]reading, 0, average+2), kept...), r)
 }
 
-// stale is how old the last snapshot is, and whether that is too old.
+// earlier is the oldest reading of the last seconds and how long it is ago;
+// false when there is none but the newest.
+func (p *picture) earlier() (core.Top, float64, bool) {
+	if len(p.readings) < 2 {
+		return core.Top{}, 0, false
+	}
+	first := p.readings[0]
+	return first.top, p.answered.Sub(first.at).Seconds(), true
+}
+
+// lately are the histograms of the last seconds.
+func (p *picture) lately() (wait, run core.Histogram) {
+	before, _, known := p.earlier()
+	if !known {
+		return nil, nil
+	}
+	return p.wait.Since(before.Wait), p.run.Since(before.Run)
+}
+
+// stale is how old the last picture is, and whether that is too old.
 func (p *picture) stale() (time.Duration, bool) {
 	old := p.now.Sub(p.answered)
 	return old, p.seen && old > staleAfter
@@ -113,7 +175,7 @@ func (p *picture) storeNow() time.Time {
 // storeClock estimates how far the store's clock is ahead of this host's, as
 // the two may differ and every time of a task is the store's. What the store
 // stamped cannot be from its future, so the largest difference seen is the
-// best: fresh events bring it to within their delay.
+// best: fresh pictures bring it to within their delay.
 type storeClock struct {
 	ahead time.Duration
 	known bool

@@ -2,8 +2,6 @@ package tui
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,19 +10,17 @@ import (
 	"faasctl/core"
 )
 
-// fakeFeed is a server: its fields may be changed between two waits.
+// fakeFeed is a server: while it is not down, it sends what is told.
 type fakeFeed struct {
-	mu        sync.Mutex
-	down      error // answer to everything
-	snapshots int
-	listings  int
-	streams   []string // the after of each call of Events
-	events    chan core.Event
-	breakOff  chan error // ends the current stream
+	mu     sync.Mutex
+	down   error
+	opens  int
+	deltas chan core.Top
+	end    chan error
 }
 
 func newFakeFeed() *fakeFeed {
-	return &fakeFeed{events: make(chan core.Event), breakOff: make(chan error)}
+	return &fakeFeed{deltas: make(chan core.Top), end: make(chan error)}
 }
 
 func (f *fakeFeed) set(down error) {
@@ -33,44 +29,24 @@ func (f *fakeFeed) set(down error) {
 	f.down = down
 }
 
-func (f *fakeFeed) counts() (snapshots, listings int, streams []string) {
+func (f *fakeFeed) Top(ctx context.Context, each func(core.Top, bool) error) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.snapshots, f.listings, f.streams
-}
-
-func (f *fakeFeed) Snapshot(context.Context) (core.Stats, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.down != nil {
-		return core.Stats{}, f.down
-	}
-	f.snapshots++
-	return core.Stats{Through: fmt.Sprintf("%d-0", f.snapshots), Totals: core.Totals{Submitted: int64(10 * f.snapshots)}}, nil
-}
-
-func (f *fakeFeed) Tasks(context.Context, core.TaskFilter) (core.TaskPage, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.listings++
-	return core.TaskPage{}, f.down
-}
-
-func (f *fakeFeed) Events(ctx context.Context, after string, each func(core.Event) error) error {
-	f.mu.Lock()
-	f.streams = append(f.streams, after)
 	down := f.down
+	f.opens++
 	f.mu.Unlock()
 	if down != nil {
 		return down
 	}
+	if err := each(submittedTop(1), true); err != nil {
+		return err
+	}
 	for {
 		select {
-		case e := <-f.events:
-			if err := each(e); err != nil {
+		case t := <-f.deltas:
+			if err := each(t, false); err != nil {
 				return err
 			}
-		case err := <-f.breakOff:
+		case err := <-f.end:
 			return err
 		case <-ctx.Done():
 			return ctx.Err()
@@ -78,8 +54,8 @@ func (f *fakeFeed) Events(ctx context.Context, after string, each func(core.Even
 	}
 }
 
-// pumping runs a pump over the feed inside a bubble of synctest and folds its
-// batches into a model; stop waits for its end.
+// pumping runs a pump over the feed inside a bubble of synctest; stop waits for
+// its end.
 type pumping struct {
 	mu      sync.Mutex
 	batches []Batch
@@ -130,20 +106,22 @@ func of[N News](batches []Batch) []N {
 	return out
 }
 
-// TestPumpPace bounds how often the model is bothered.
+// TestPumpPace bounds how often the model is bothered, and loses nothing of what
+// it merges.
 func TestPumpPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := newFakeFeed()
 		p := startPump(t, feed)
 		defer p.stop()
-		first := p.pass(50 * time.Millisecond)
-		if len(first) == 0 || len(of[NewsStats](first)) != 1 {
-			t.Fatalf("no snapshot within 50 ms: %v", first)
+		if first := of[NewsTop](p.pass(50 * time.Millisecond)); len(first) != 1 {
+			t.Fatalf("no picture within 50 ms: %v", first)
 		}
 		p.pass(10 * time.Second)
 		go func() {
 			for i := range 1000 {
-				feed.events <- core.Event{ID: fmt.Sprintf("7-0.%d", i), Kind: core.TaskSubmitted, Task: "t"}
+				delta := submittedTop(int64(i + 2))
+				delta.Functions = []core.FunctionStats{{Function: core.FunctionID(rune('a' + i%20))}}
+				feed.deltas <- delta
 				time.Sleep(time.Millisecond)
 			}
 		}()
@@ -151,33 +129,15 @@ func TestPumpPace(t *testing.T) {
 		if len(busy) > 11 || len(busy) < 9 {
 			t.Errorf("%d batches in a busy second, want 10", len(busy))
 		}
-		p.pass(time.Second)
-		if quiet := p.pass(10 * time.Second); len(quiet) > 21 || len(quiet) < 10 {
+		tops := of[NewsTop](append(busy, p.pass(time.Second)...))
+		last := tops[len(tops)-1].Top
+		if last.Numbers.Totals.Submitted != 1001 || len(last.Functions) != 20 {
+			t.Errorf("the last picture has %d tasks, %d functions", last.Numbers.Totals.Submitted, len(last.Functions))
+		}
+		if quiet := p.pass(10 * time.Second); len(quiet) > 11 || len(quiet) < 9 {
 			t.Errorf("%d batches in ten quiet seconds", len(quiet))
 		}
-		snapshots, listings, streams := feed.counts()
-		if snapshots < 22 || snapshots > 23 || listings != 1 || len(streams) != 1 || streams[0] != "1-0" {
-			t.Errorf("%d snapshots, %d listings, streams %q", snapshots, listings, streams)
-		}
 	})
-}
-
-// TestPumpBounded drops the oldest events when the screen is stuck, says how
-// many, and fetches the list again.
-func TestPumpBounded(t *testing.T) {
-	p := newPump(newFakeFeed(), time.Now, nil)
-	p.listing = false
-	for i := range keepNews + 10 {
-		p.add(NewsEvent{core.Event{Attempt: i}})
-	}
-	b := p.take()
-	events, dropped := of[NewsEvent]([]Batch{b}), of[NewsDropped]([]Batch{b})
-	if len(events) != keepNews || events[0].Event.Attempt != 10 {
-		t.Errorf("%d events from %d on", len(events), events[0].Event.Attempt)
-	}
-	if len(dropped) != 1 || dropped[0].Events != 10 || !p.listing {
-		t.Errorf("dropped %v, listing %v", dropped, p.listing)
-	}
 }
 
 // TestPumpRecovers loses the server and finds it again.
@@ -187,49 +147,17 @@ func TestPumpRecovers(t *testing.T) {
 		feed.set(unreachable)
 		p := startPump(t, feed)
 		defer p.stop()
-		if down := of[NewsDown](p.pass(1500 * time.Millisecond)); len(down) != 2 {
-			t.Errorf("told %d times that the server is down, want 2", len(down))
+		if down := of[NewsDown](p.pass(5 * time.Second)); len(down) < 3 || len(down) > 15 {
+			t.Errorf("told %d times that the server is down", len(down))
 		}
 		feed.set(nil)
-		if up := p.pass(time.Second); len(of[NewsStats](up)) != 1 || len(of[NewsTasks](up)) != 1 {
-			t.Errorf("not found again within a second: %v", up)
+		if up := of[NewsTop](p.pass(3 * time.Second)); len(up) != 1 {
+			t.Errorf("not found again: %v", up)
 		}
-		feed.events <- core.Event{ID: "1-0.4", Kind: core.TaskSubmitted, Task: "t"}
-		feed.set(unreachable) // the stream hangs, and must not be waited for
-		p.pass(3 * time.Second)
-		feed.set(nil)
-		p.pass(1100 * time.Millisecond)
-		if _, listings, streams := feed.counts(); listings != 2 || len(streams) != 2 || streams[1] != "1-0.4" {
-			t.Errorf("%d listings, streams %q", listings, streams)
-		}
-	})
-}
-
-// TestPumpStream tells when events stop and when they flow again.
-func TestPumpStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		feed := newFakeFeed()
-		p := startPump(t, feed)
-		defer p.stop()
-		p.pass(time.Second)
-		feed.breakOff <- core.Errorf(core.ErrGone, "", "trimmed")
-		news := of[NewsStream](p.pass(900 * time.Millisecond))
-		if len(news) != 1 || !errors.Is(news[0].Err, core.ErrGone) {
-			t.Errorf("a broken stream is told of as %v", news)
-		}
-		news = of[NewsStream](p.pass(3 * time.Second))
-		if len(news) != 1 || news[0].Err != nil {
-			t.Errorf("a mended stream is told of as %v", news)
-		}
-		if _, listings, streams := feed.counts(); listings < 2 || len(streams) != 2 || streams[1] == "1-0" {
-			t.Errorf("%d listings, streams %q", listings, streams)
-		}
-		before, _, _ := feed.counts()
-		p.pass(300 * time.Millisecond)
-		feed.events <- core.Event{Kind: core.WorkerJoined, Worker: "w-1"}
-		p.pass(250 * time.Millisecond)
-		if after, _, _ := feed.counts(); after == before {
-			t.Error("a new worker did not bring a snapshot forward")
+		feed.end <- nil
+		again := p.pass(time.Second)
+		if len(of[NewsDown](again)) != 1 || len(of[NewsTop](again)) != 1 {
+			t.Errorf("a stream that is closed is told of as %v", again)
 		}
 	})
 }

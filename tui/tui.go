@@ -17,8 +17,8 @@ import (
 
 // Config says what to watch and how to draw it.
 type Config struct {
-	// Feed is the source of everything. Required.
-	Feed Feed
+	// Backend is the source of everything. Required.
+	Backend Backend
 	// URL names the server in the header. Default: "" (not named).
 	URL string
 	// Input and Output are the terminal. Both are required by Run; Once needs
@@ -47,8 +47,8 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate() error {
-	if c.Feed == nil || c.Output == nil {
-		return core.Errorf(core.ErrInternal, "top", "feed and output are required")
+	if c.Backend == nil || c.Output == nil {
+		return core.Errorf(core.ErrInternal, "top", "backend and output are required")
 	}
 	return nil
 }
@@ -73,11 +73,14 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
-	program := tea.NewProgram(cfg.model(), tea.WithContext(ctx), tea.WithAltScreen(), tea.WithFPS(30),
-		tea.WithInput(cfg.Input), tea.WithOutput(cfg.Output))
 	pumping, stop := context.WithCancel(ctx)
+	defer stop()
+	m := cfg.model()
+	m.ctx, m.backend = pumping, cfg.Backend
+	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithFPS(30),
+		tea.WithInput(cfg.Input), tea.WithOutput(cfg.Output))
 	pumped := make(chan error, 1)
-	p := newPump(cfg.Feed, cfg.Now, func(b Batch) { program.Send(b) })
+	p := newPump(cfg.Backend, cfg.Now, func(b Batch) { program.Send(b) })
 	go func() {
 		err := p.run(pumping)
 		if err != nil {
@@ -109,21 +112,50 @@ func Once(ctx context.Context, cfg Config) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
-	stats, err := cfg.Feed.Snapshot(ctx)
+	top, err := cfg.snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	page, err := cfg.Feed.Tasks(ctx, core.TaskFilter{Limit: keepTasks})
-	if err != nil {
+	m, now := cfg.model(), cfg.Now()
+	m.Update(Batch{At: now, News: []News{NewsTop{now, top}}})
+	if err := m.settle(ctx, cfg.Backend); err != nil {
 		return err
 	}
-	now := cfg.Now()
-	m := cfg.model()
-	m.Update(Batch{At: now, News: []News{NewsStats{now, stats}, NewsTasks{page.Tasks}}})
-	if _, err = fmt.Fprintln(cfg.Output, m.still(cfg.Width)); err != nil {
+	return cfg.write(m.still(cfg.Width))
+}
+
+func (c Config) write(text string) error {
+	if _, err := fmt.Fprintln(c.Output, text); err != nil {
 		return &core.Error{Class: core.ErrInternal, Detail: "cannot write", Err: err}
 	}
 	return nil
+}
+
+// snapshot is the whole picture of this moment.
+func (c Config) snapshot(ctx context.Context) (picture core.Top, err error) {
+	enough := errors.New("enough")
+	err = c.Backend.Top(ctx, func(t core.Top, whole bool) error {
+		if !whole {
+			return nil
+		}
+		picture = t
+		return enough
+	})
+	if errors.Is(err, enough) {
+		err = nil
+	}
+	return picture, err
+}
+
+// settle answers the question of the screen on the spot.
+func (m *Model) settle(ctx context.Context, b Backend) error {
+	q := m.question()
+	if q.key == "" {
+		return nil
+	}
+	value, err := q.ask(ctx, b)
+	m.desk.now = answer{q.key, value, err}
+	return err
 }
 
 // still is a picture of w cells for a page rather than a screen: no keys, no
@@ -131,13 +163,14 @@ func Once(ctx context.Context, cfg Config) error {
 func (m *Model) still(w int) string {
 	m.w, m.header.still = w, true
 	p := &m.picture
-	workers := listLines(len(p.stats.Workers), true)
-	tasks := listLines(min(p.tasks.len(), onceTasks), true)
+	page, _ := known[core.TaskPage](m)
+	workers := listLines(len(p.workers), true)
+	tasks := listLines(min(len(page.Tasks), onceTasks), true)
 	lines := m.header.lines(p, m.url, w)
 	lines = append(lines, m.problem()...)
 	lines = append(lines, m.numbers.still(p, w)...)
 	lines = append(lines, m.workers.lines(p, w, workers, true)...)
-	lines = append(lines, m.tasks.lines(p, w, tasks, true)...)
+	lines = append(lines, m.tasks.lines(m, w, tasks, true)...)
 	text := strings.Split(m.frame(lines, len(lines)), "\n")
 	for i := range text {
 		text[i] = strings.TrimRight(text[i], " ")

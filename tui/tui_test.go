@@ -15,29 +15,31 @@ import (
 	"faasctl/core"
 )
 
-// stillFeed answers with the fixtures.
-type stillFeed struct{ err error }
+// stillBackend answers with the fixtures.
+type stillBackend struct{ err error }
 
-func (f stillFeed) Snapshot(context.Context) (core.Stats, error) {
-	return fixtureStats(5000, 4900, noon), f.err
-}
-
-func (f stillFeed) Tasks(context.Context, core.TaskFilter) (core.TaskPage, error) {
-	return core.TaskPage{Tasks: fixtureTasks()}, f.err
-}
-
-func (f stillFeed) Events(ctx context.Context, _ string, _ func(core.Event) error) error {
+func (b stillBackend) Top(ctx context.Context, each func(core.Top, bool) error) error {
+	if b.err != nil {
+		return b.err
+	}
+	if err := each(fixtureTop(5000, 4900, noon), true); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return ctx.Err()
 }
 
-type panicFeed struct{ stillFeed }
+func (b stillBackend) Tasks(context.Context, core.TaskFilter) (core.TaskPage, error) {
+	return core.TaskPage{Tasks: fixtureTasks()}, b.err
+}
 
-func (panicFeed) Snapshot(context.Context) (core.Stats, error) { panic("no such number") }
+type panicBackend struct{ stillBackend }
+
+func (panicBackend) Top(context.Context, func(core.Top, bool) error) error { panic("no such number") }
 
 func TestOnce(t *testing.T) {
 	var out bytes.Buffer
-	err := Once(context.Background(), Config{Feed: stillFeed{}, URL: "http://127.0.0.1:8000", Output: &out, Now: func() time.Time { return noon }})
+	err := Once(context.Background(), Config{Backend: stillBackend{}, URL: "http://127.0.0.1:8000", Output: &out, Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +52,7 @@ func TestOnce(t *testing.T) {
 
 func TestOnceUnreachable(t *testing.T) {
 	var out bytes.Buffer
-	err := Once(context.Background(), Config{Feed: stillFeed{unreachable}, Output: &out})
+	err := Once(context.Background(), Config{Backend: stillBackend{unreachable}, Output: &out})
 	if !errors.Is(err, core.ErrUnavailable) || out.Len() > 0 {
 		t.Errorf("%v, %q", err, out.String())
 	}
@@ -89,7 +91,7 @@ func TestRunEnds(t *testing.T) {
 			keys, typed := io.Pipe()
 			var out lockedBuffer
 			ended := make(chan error, 1)
-			go func() { ended <- Run(ctx, Config{Feed: stillFeed{}, Input: keys, Output: &out}) }()
+			go func() { ended <- Run(ctx, Config{Backend: stillBackend{}, Input: keys, Output: &out}) }()
 			end(typed, cancel)
 			if err := <-ended; err != nil {
 				t.Error(err)
@@ -109,7 +111,7 @@ func TestRunPanics(t *testing.T) {
 	defer typed.Close()
 	defer keys.Close()
 	var out lockedBuffer
-	err := Run(context.Background(), Config{Feed: panicFeed{}, Input: keys, Output: &out})
+	err := Run(context.Background(), Config{Backend: panicBackend{}, Input: keys, Output: &out})
 	if !errors.Is(err, core.ErrInternal) || !strings.Contains(err.Error(), "no such number") {
 		t.Errorf("%v", err)
 	}

@@ -68,7 +68,7 @@ func (p *workersPane) lines(pic *picture, w, h int, gap bool) []line {
 	if gap {
 		out = append(out, nil)
 	}
-	workers := sorted(pic.stats.Workers)
+	workers := sorted(pic.workers)
 	detail, shown := "", min(len(workers), h-len(out)-2)
 	if len(workers) > 0 {
 		running := 0

@@ -1,0 +1,94 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"faasctl/core"
+)
+
+const (
+	askTimeout = 5 * time.Second        // for one answer of the server
+	askEvery   = 500 * time.Millisecond // what a screen shows is asked anew at most so often
+	pageTasks  = 100                    // tasks on one page of the list
+	latestMany = 50                     // tasks that the overview asks for
+)
+
+// question is what a screen wants to know beyond the picture. It is asked when
+// the screen is opened, and again when something changed.
+type question struct {
+	key string // equal questions have equal keys; "" asks nothing
+	ask func(ctx context.Context, b Backend) (any, error)
+}
+
+// answer is what came back; an error leaves the value before it in place.
+type answer struct {
+	key   string
+	value any
+	err   error
+}
+
+// desk remembers what was asked and answered last.
+type desk struct {
+	now     answer
+	pending string    // the key of the question on its way
+	asked   time.Time // when
+	when    core.TopNumbers
+}
+
+// about is a question about tasks.
+func about(f core.TaskFilter) question {
+	return question{fmt.Sprintf("tasks %+v", f), func(ctx context.Context, b Backend) (any, error) {
+		return b.Tasks(ctx, f)
+	}}
+}
+
+// refresh asks what the screen wants to know, unless it is known, on its way, or
+// was asked just now.
+func (m *Model) refresh() tea.Cmd {
+	q, d, p := m.question(), &m.desk, &m.picture
+	if q.key == "" || m.backend == nil || !p.seen || d.pending == q.key && p.now.Sub(d.asked) < askTimeout {
+		return nil
+	}
+	if d.now.key == q.key {
+		if _, stale := p.stale(); stale || p.now.Sub(d.asked) < askEvery || d.now.err == nil && d.when == p.numbers {
+			return nil
+		}
+	}
+	d.pending, d.asked, d.when = q.key, p.now, p.numbers
+	ctx, backend := m.ctx, m.backend
+	return func() tea.Msg {
+		limited, done := context.WithTimeout(ctx, askTimeout)
+		defer done()
+		value, err := q.ask(limited, backend)
+		return answer{q.key, value, err}
+	}
+}
+
+// hear takes an answer in, if it is the one that is waited for.
+func (m *Model) hear(a answer) {
+	d := &m.desk
+	if d.pending != a.key {
+		return
+	}
+	d.pending = ""
+	if a.err != nil && d.now.key == a.key {
+		d.now.err = a.err
+		return
+	}
+	d.now = a
+}
+
+// question is what the screen that is shown wants to know.
+func (m *Model) question() question { return about(core.TaskFilter{Limit: latestMany}) }
+
+// known is the answer to the screen's question, and whether there is one.
+func known[T any](m *Model) (value T, ok bool) {
+	if m.desk.now.key == m.question().key {
+		value, ok = m.desk.now.value.(T)
+	}
+	return value, ok
+}
