@@ -118,9 +118,7 @@ func (c *claimer) claim(ctx context.Context, w want) (claim, error) {
 		again, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer stop()
 		if claimed, err = c.cfg.Store.Claim(again, request); err != nil {
-			if ClassOf(err) == ErrUnavailable {
-				c.lost = request
-			}
+			c.lost = request
 			return claim{}, err
 		}
 	}

@@ -73,7 +73,7 @@ func (o *outage) Claim(ctx context.Context, r core.ClaimRequest) ([]core.Claimed
 	}
 	claimed, err := o.Store.Claim(ctx, r)
 	if o.mute.Load() {
-		return nil, core.Errorf(core.ErrUnavailable, "store", "the answer was lost")
+		return nil, context.DeadlineExceeded
 	}
 	return claimed, err
 }
