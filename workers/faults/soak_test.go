@@ -215,7 +215,7 @@ func TestCrowd(t *testing.T) {
 			}
 			low, high := slices.Min(shares), slices.Max(shares)
 			b.Logf("%d workers had between %d and %d tasks of %d", many, low, high, len(ids))
-			if low < each-2 || high > each+2 {
+			if low < each-4 || high > each+4 { // a busy machine wakes them unevenly
 				b.Errorf("shares lie between %d and %d", low, high)
 			}
 
