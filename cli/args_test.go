@@ -24,6 +24,7 @@ func testVerbs(seen func(*urfave.Context)) []*urfave.Command {
 	return []*urfave.Command{
 		{Name: "run", Flags: flags(), Action: action},
 		{Name: "version", Action: action},
+		{Name: "worker", Subcommands: []*urfave.Command{{Name: "push", Flags: flags(), Action: action}}},
 		{Name: "fn", Subcommands: []*urfave.Command{
 			{Name: "ls", Flags: []urfave.Flag{&urfave.StringFlag{Name: "output", Aliases: []string{"o"}}}, Action: action},
 			{Name: "show", Flags: []urfave.Flag{&urfave.BoolFlag{Name: "source"}}, Action: action},
@@ -70,6 +71,9 @@ func TestArrange(t *testing.T) {
 		{line: "fn|-o|json|ls", verb: "ls"},
 		{line: "-o|json|fn|ls", verb: "ls"},
 		{line: "fn|show|add|--source|more", verb: "show", positionals: "add|more"},
+		{line: "worker|push|2|tcp://h:1|--label|a=b", verb: "push", positionals: "2|tcp://h:1", labels: "a=b"},
+		{line: "worker|push|--label|a=b|2|tcp://h:1", verb: "push", positionals: "2|tcp://h:1", labels: "a=b"},
+		{line: "worker|push|2|--label=a=b|h:1|h:2|--async", verb: "push", positionals: "2|h:1|h:2", labels: "a=b", async: true},
 		{line: "--version", verb: "version"},
 		{line: "-v", verb: "version"},
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 
 	urfave "github.com/urfave/cli/v2"
@@ -20,16 +21,19 @@ func keysNewCommand(e *environment) *urfave.Command {
 		Name: "new", Usage: "write NAME.key, a secret, and NAME.pub", ArgsUsage: "NAME",
 		Description: "One pair for the dispatcher (--curve server.key) and one for each worker, whose .pub goes into the\n" +
 			"dispatcher's --allow directory. NAME is who the worker is. Nothing is overwritten.",
-		Flags: []urfave.Flag{&urfave.StringFlag{Name: "out", Value: ".", Usage: "`DIR` to write to"}},
+		Flags: []urfave.Flag{&urfave.StringFlag{Name: "out", Value: ".", Usage: "`DIR` to write to; made if it is not there"}},
 		Action: func(c *urfave.Context) error {
 			if c.NArg() != 1 {
-				return usage("name the key").WithHint("faasctl keys new laptop")
+				return usage("name one key").WithHint("such as faasctl keys new laptop")
 			}
 			pair, err := zmqloop.NewKeyPair()
 			if err != nil {
 				return err
 			}
 			name, dir := c.Args().First(), c.String("out")
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return usage("--out %s cannot be written to: %s", dir, err)
+			}
 			if err := zmqloop.WriteKeyPair(dir, name, pair); err != nil {
 				return err
 			}

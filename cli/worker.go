@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -131,20 +132,28 @@ func slotsAndURLs(words []string) (slots int, urls []string, err error) {
 		case words[0] == "auto":
 			slots, words = runtime.NumCPU(), words[1:]
 		case err == nil && (n < 1 || n > 1024):
-			return 0, nil, usage("a worker has between 1 and 1024 slots, not %d", n)
+			return 0, nil, usage("a worker has between 1 and 1024 slots, not %d", n).WithHint("auto has one per core")
 		case err == nil:
 			slots, words = n, words[1:]
+		case !strings.Contains(words[0], ":"):
+			return 0, nil, usage("%q is neither a number of slots nor tcp://HOST:PORT", clip(words[0], 64)).
+				WithHint("such as faasctl worker push 2 tcp://127.0.0.1:5555; auto has one slot per core")
 		}
 	}
 	if len(words) == 0 {
 		return 0, nil, usage("which dispatcher?").WithHint("name its address, such as tcp://127.0.0.1:5555; faasctl dispatcher -m push prints it")
 	}
 	for _, word := range words {
+		if _, err := strconv.Atoi(word); err == nil || word == "auto" {
+			return 0, nil, usage("the number of slots comes before the address").WithHint("faasctl worker push %s %s", word, words[0])
+		}
 		address, err := zmqloop.Address(word)
 		if err != nil {
 			return 0, nil, err
 		}
-		urls = append(urls, address)
+		if !slices.Contains(urls, address) {
+			urls = append(urls, address)
+		}
 	}
 	return slots, urls, nil
 }
@@ -154,7 +163,7 @@ func labelsOf(c *urfave.Context) (map[string]string, error) {
 	for _, label := range c.StringSlice("label") {
 		name, value, ok := strings.Cut(label, "=")
 		if !ok || name == "" {
-			return nil, usage("--label %q is not NAME=VALUE", clip(label, 64))
+			return nil, usage("--label %q is not NAME=VALUE", clip(label, 64)).WithHint("such as --label rack=7")
 		}
 		if labels == nil {
 			labels = map[string]string{}
@@ -172,6 +181,9 @@ func clientCurve(c *urfave.Context) (*zmqloop.ClientCurve, error) {
 	case own == "" || server == "":
 		return nil, usage("--curve and --server-key go together").
 			WithHint("--curve w.key is the worker's secret key, --server-key server.pub the dispatcher's public one")
+	}
+	if strings.HasSuffix(own, ".pub") {
+		return nil, usage("--curve %s is a public key", own).WithHint("--curve is the secret one, NAME.key")
 	}
 	key, err := zmqloop.LoadSecret(own)
 	if err != nil {
