@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"strings"
@@ -78,4 +79,23 @@ type topBackend struct{ *client.Client }
 
 func (b topBackend) Tasks(ctx context.Context, filter core.TaskFilter) (core.TaskPage, error) {
 	return b.List(ctx, filter)
+}
+
+// Detail gathers what the server knows of one task. Events of long ago may be
+// trimmed away; the rest tells enough.
+func (b topBackend) Detail(ctx context.Context, id core.TaskID) (d tui.Detail, err error) {
+	if d.Task, d.Result, err = b.Result(ctx, id, 0); err != nil {
+		return d, err
+	}
+	if d.Spec, err = b.Spec(ctx, id); err != nil {
+		return d, err
+	}
+	if d.Output, err = b.Output(ctx, id); err != nil {
+		return d, err
+	}
+	d.Events, err = b.EventsOnceWhere(ctx, core.EventFilter{Task: id}, "", 200)
+	if errors.Is(err, core.ErrGone) {
+		err = nil
+	}
+	return d, err
 }

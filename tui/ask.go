@@ -2,7 +2,9 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -49,8 +51,8 @@ func about(f core.TaskFilter) question {
 // refresh asks what the screen wants to know, unless it is known, on its way, or
 // was asked just now.
 func (m *Model) refresh() tea.Cmd {
-	q, d, p := m.question(), &m.desk, &m.picture
-	if q.key == "" || m.backend == nil || !p.seen || d.pending == q.key && p.now.Sub(d.asked) < askTimeout {
+	q, d, p := m.question(), &m.desk, &m.live
+	if q.key == "" || m.backend == nil || m.frozen() || !p.seen || d.pending == q.key && p.now.Sub(d.asked) < askTimeout {
 		return nil
 	}
 	if d.now.key == q.key {
@@ -83,7 +85,74 @@ func (m *Model) hear(a answer) {
 }
 
 // question is what the screen that is shown wants to know.
-func (m *Model) question() question { return about(core.TaskFilter{Limit: latestMany}) }
+func (m *Model) question() question {
+	pl := m.here()
+	switch pl.screen {
+	case overview:
+		return about(core.TaskFilter{Limit: latestMany})
+	case tasksScreen:
+		f := pl.filter.tasks()
+		f.Limit = pageTasks
+		if n := len(pl.before); n > 0 {
+			f.Before = pl.before[n-1]
+		}
+		return about(f)
+	case taskScreen:
+		if pl.task == "" {
+			return question{}
+		}
+		return question{"task " + string(pl.task), func(ctx context.Context, b Backend) (any, error) { return b.Detail(ctx, pl.task) }}
+	case failuresScreen:
+		return question{"failures", func(ctx context.Context, b Backend) (any, error) { return b.Failures(ctx) }}
+	case eventsScreen:
+		before, _ := m.desk.now.value.(eventLog)
+		return question{"events", before.more}
+	}
+	return question{}
+}
+
+// notable are the events that a log for people has; the many that every task
+// brings are on the task's own screen.
+var notable = []core.EventKind{
+	core.TaskFailed, core.TaskRetried, core.TaskCancelled, core.TaskLost, core.FunctionRegistered, core.FunctionRemoved,
+	core.WorkerJoined, core.WorkerDrains, core.WorkerLeft, core.WorkerVanished, core.DispatcherUp, core.DispatcherDown,
+}
+
+const (
+	eventsKept = 500 // of the log
+	eventsPart = 500 // asked for at once
+)
+
+// eventLog is the newest notable events.
+type eventLog struct {
+	newest []core.Event // newest first
+	after  string       // the last one seen
+}
+
+// more reads on from where the log ends.
+func (l eventLog) more(ctx context.Context, b Backend) (any, error) {
+	for {
+		events, err := b.EventsOnceWhere(ctx, core.EventFilter{Kinds: notable}, l.after, eventsPart)
+		if errors.Is(err, core.ErrGone) && l.after != "" {
+			l.after = ""
+			l.newest = nil
+			continue
+		}
+		if err != nil {
+			return l, err
+		}
+		fresh := slices.Clone(events)
+		slices.Reverse(fresh)
+		l.newest = append(fresh, l.newest...)
+		l.newest = l.newest[:min(len(l.newest), eventsKept)]
+		if len(events) > 0 {
+			l.after = events[len(events)-1].ID
+		}
+		if len(events) < eventsPart {
+			return l, nil
+		}
+	}
+}
 
 // known is the answer to the screen's question, and whether there is one.
 func known[T any](m *Model) (value T, ok bool) {

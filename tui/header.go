@@ -125,7 +125,7 @@ func dispatchers(pic *picture) (alive []core.DispatcherInfo, seen time.Time) {
 // problem is the line that says what is wrong and what to type; blank when all
 // is well.
 func (m *Model) problem() []line {
-	p, t := &m.picture, m.theme
+	p, t := &m.live, m.theme
 	say := func(as role, text, hint string) []line {
 		hint = " " + t.dot + " " + clean(hint)
 		text = clip(clean(text), max(m.w-3-cells(hint), 20), t.cut) // the way out matters most
@@ -148,6 +148,8 @@ func (m *Model) problem() []line {
 		return say(bad, "no dispatcher runs, so tasks wait", "faasctl dispatcher -w 2")
 	case p.trouble != nil:
 		return say(bad, p.trouble.Error(), "trying again")
+	case m.frozen():
+		return say(warn, "frozen "+span(p.now.Sub(m.held.now))+" ago", "p lets go")
 	case p.numbers.Slots == 0 && p.numbers.Queued > 0:
 		return say(bad, plural(p.numbers.Queued, "task")+" wait and there is no worker", "faasctl dispatcher -w 2")
 	}

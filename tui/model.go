@@ -6,6 +6,8 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
+
+	"faasctl/core"
 )
 
 // Model is the dashboard. Everything it knows came in through Update.
@@ -14,10 +16,14 @@ type Model struct {
 	theme *theme
 
 	w, h     int
-	screen   screen
+	stack    []*place // the overview first
+	helping  bool
+	lastTask core.TaskID
 	quitting bool
 	fatal    error // why the program ends by itself
-	picture  picture
+	live     picture
+	held     *picture // what is shown while it is frozen
+	panels   map[screen]panel
 
 	ctx     context.Context // of everything that is asked
 	backend Backend         // answers questions; nil for none
@@ -35,7 +41,7 @@ type Model struct {
 func NewModel(url string, renderer *lipgloss.Renderer, ascii bool) *Model {
 	t := newTheme(renderer, ascii)
 	return &Model{
-		url: clean(url), theme: t, screen: overview,
+		url: clean(url), theme: t, stack: []*place{{screen: overview}}, panels: newPanels(t),
 		header: headerPane{theme: t}, numbers: numbersPane{t}, help: helpPane{t},
 		workers: newWorkersPane(t), tasks: newTasksPane(t),
 	}
@@ -51,7 +57,7 @@ func (m *Model) Init() tea.Cmd { return nil }
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case Batch:
-		m.picture.fold(msg)
+		m.live.fold(msg)
 		return m, m.refresh()
 	case answer:
 		m.hear(msg)
@@ -90,20 +96,37 @@ func (m *Model) frame(lines []line, h int) string {
 
 // lines lays the screen out.
 func (m *Model) lines() []line {
-	p := &m.picture
+	p := m.picture()
 	a := share(m.h, len(p.workers))
 	out := make([]line, 0, m.h)
-	out = append(out, pad(m.header.lines(p, m.url, m.w), a.header)...)
+	out = append(out, pad(m.header.lines(&m.live, m.url, m.w), a.header)...)
 	out = append(out, pad(m.problem(), a.problem)...)
-	if m.screen == helping {
-		out = append(out, pad(m.help.lines(), m.h-len(out)-a.footer)...)
-	} else {
+	room := m.h - len(out) - a.footer
+	switch pl := m.here(); {
+	case m.helping:
+		out = append(out, pad(m.help.lines(), room)...)
+	case pl.screen == taskScreen:
+		lines := m.detailLines(m.w)
+		out = append(out, pad(lines[min(pl.scroll, len(lines)-1):], room)...)
+	case pl.screen != overview:
+		out = append(out, pad(m.panels[pl.screen].lines(m, pl, m.w, room), room)...)
+	default:
 		out = append(out, pad(m.numbers.lines(p, m.w, a.numbers), a.numbers)...)
 		out = append(out, pad(m.workers.lines(p, m.w, a.workers, a.gap), a.workers)...)
 		out = append(out, pad(m.tasks.lines(m, m.w, a.tasks, a.gap), a.tasks)...)
 	}
 	return append(out, pad(m.footer(), a.footer)...)
 }
+
+// picture is what is shown: the live one, or the one that is held.
+func (m *Model) picture() *picture {
+	if m.held != nil {
+		return m.held
+	}
+	return &m.live
+}
+
+func (m *Model) frozen() bool { return m.held != nil }
 
 // pad makes exactly h of lines.
 func pad(lines []line, h int) []line {
@@ -118,7 +141,7 @@ func pad(lines []line, h int) []line {
 func (m *Model) footer() []line {
 	var items []item
 	for i, b := range bindings {
-		if b.word != "" && b.where&m.screen != 0 {
+		if b.word != "" && b.where&m.screen() != 0 {
 			items = append(items, item{line{{b.label, accent}, {" " + b.word, dim}}, i})
 		}
 	}

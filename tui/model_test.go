@@ -82,9 +82,10 @@ func TestAnyNewsAnySize(t *testing.T) {
 				apart.Update(Batch{At: at, News: []News{news}})
 			}
 			apart.Update(Batch{At: at})
-			if r.Intn(4) == 0 {
-				press(whole, "?")
-				press(apart, "?")
+			for range r.Intn(5) {
+				key := []string{"?", "1", "2", "3", "4", "5", "6", "7", "8", "s", "f", "p", "j", "G", "k", "enter", "esc"}[r.Intn(17)]
+				press(whole, key)
+				press(apart, key)
 			}
 			page := randomTasks(r, at)
 			for _, m := range []*Model{whole, apart} {
@@ -134,7 +135,9 @@ func TestKeys(t *testing.T) {
 		{overview, "?", helping, nil},
 		{overview, "esc", overview, nil},
 		{overview, "x", overview, nil},
-		{overview, "enter", overview, nil},
+		{overview, "enter", tasksScreen, nil},
+		{overview, "3", workersScreen, nil},
+		{overview, "8", taskScreen, nil},
 		{overview, "ctrl+z", overview, tea.SuspendMsg{}},
 		{helping, "?", overview, nil},
 		{helping, "esc", overview, nil},
@@ -144,13 +147,13 @@ func TestKeys(t *testing.T) {
 		{helping, "ctrl+z", helping, tea.SuspendMsg{}},
 	} {
 		m := newTestModel(termenv.Ascii, false)
-		m.screen = c.from
+		m.helping = c.from == helping
 		var msg tea.Msg
 		if cmd := press(m, c.key); cmd != nil {
 			msg = cmd()
 		}
-		if m.screen != c.to || msg != c.msg {
-			t.Errorf("%d + %q → %d, %T; want %d, %T", c.from, c.key, m.screen, msg, c.to, c.msg)
+		if m.screen() != c.to || msg != c.msg {
+			t.Errorf("%d + %q → %d, %T; want %d, %T", c.from, c.key, m.screen(), msg, c.to, c.msg)
 		}
 	}
 }
@@ -159,8 +162,8 @@ func TestKeys(t *testing.T) {
 func TestBindings(t *testing.T) {
 	taken := map[string]bool{}
 	help := newTestModel(termenv.Ascii, false)
-	help.screen = helping
-	page := sized(help, 80, 24)
+	help.helping = true
+	page := sized(help, 100, 40)
 	for _, b := range bindings {
 		if b.help == "" || b.label == "" || b.action == nil || b.where == 0 || len(b.keys) == 0 {
 			t.Errorf("%q is incomplete", b.label)
@@ -169,7 +172,7 @@ func TestBindings(t *testing.T) {
 			t.Errorf("%q is not on the help page", b.help)
 		}
 		for _, key := range b.keys {
-			for _, where := range []screen{overview, helping} {
+			for _, where := range []screen{overview, tasksScreen, workersScreen, functionsScreen, queuesScreen, failuresScreen, eventsScreen, taskScreen, helping} {
 				if at := fmt.Sprint(where, key); b.where&where != 0 {
 					if taken[at] {
 						t.Errorf("%q does two things on screen %d", key, where)
@@ -209,8 +212,8 @@ func TestProgram(t *testing.T) {
 	tm.Send(tea.KeyMsg{Type: tea.KeyEsc})
 	tm.Send(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune("q")})
 	final := tm.FinalModel(t, teatest.WithFinalTimeout(20*time.Second)).(*Model)
-	if !final.quitting || final.screen != overview {
-		t.Errorf("quitting %v on screen %d", final.quitting, final.screen)
+	if !final.quitting || final.screen() != overview {
+		t.Errorf("quitting %v on screen %d", final.quitting, final.screen())
 	}
 	checkFrame(t, final.View(), 80, 24)
 	if !strings.Contains(final.View(), "12,616 submitted") {

@@ -20,6 +20,13 @@ type Feed interface {
 type Reader interface {
 	// Tasks returns one page of tasks, newest first.
 	Tasks(ctx context.Context, filter core.TaskFilter) (core.TaskPage, error)
+	// Detail returns all there is to know of one task.
+	Detail(ctx context.Context, id core.TaskID) (Detail, error)
+	// Failures groups failed tasks by what they died of.
+	Failures(ctx context.Context) ([]core.FailureGroup, error)
+	// EventsOnceWhere returns up to max kept events after the one with id after,
+	// "" being the beginning. core.ErrGone says that it was trimmed away.
+	EventsOnceWhere(ctx context.Context, filter core.EventFilter, after string, max int) ([]core.Event, error)
 }
 
 // Backend is all that the dashboard needs of a server.

@@ -136,11 +136,11 @@ func TestGap(t *testing.T) {
 		at := noon.Add(time.Duration(second) * time.Second)
 		m.Update(Batch{At: at, News: []News{NewsTop{at, submittedTop(int64(10 * second))}}})
 	}
-	if got := strings.TrimLeft(m.picture.in.graph(60, 10, m.theme), " "); got != "##          #" {
+	if got := strings.TrimLeft(m.live.in.graph(60, 10, m.theme), " "); got != "##          #" {
 		t.Errorf("graph %q", got)
 	}
-	if m.picture.connected != noon.Add(12*time.Second) {
-		t.Errorf("connected since %v", m.picture.connected)
+	if m.live.connected != noon.Add(12*time.Second) {
+		t.Errorf("connected since %v", m.live.connected)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestAnotherStore(t *testing.T) {
 		at := noon.Add(time.Duration(second) * time.Second)
 		m.Update(Batch{At: at, News: []News{NewsTop{at, submittedTop(n)}}})
 	}
-	if n := len(m.picture.readings); n != 1 {
+	if n := len(m.live.readings); n != 1 {
 		t.Errorf("%d readings are kept, want that of the new store", n)
 	}
 }
@@ -167,7 +167,7 @@ func TestLately(t *testing.T) {
 		at := noon.Add(time.Duration(second) * time.Second)
 		m.Update(Batch{At: at, News: []News{NewsTop{at, submittedTop(int64(7 * second))}}})
 	}
-	if wait, _ := m.picture.lately(); wait.Count() != 77 { // of 11 s
+	if wait, _ := m.live.lately(); wait.Count() != 77 { // of 11 s
 		t.Errorf("%d waits lately, want 77", wait.Count())
 	}
 }

@@ -134,7 +134,7 @@ func (p *tasksPane) lines(m *Model, w, h int, gap bool) []line {
 	page, there := known[core.TaskPage](m)
 	switch {
 	case len(page.Tasks) > 0:
-		return append(out, p.table.lines(views(page.Tasks, &m.picture), w, h-len(out))...)
+		return append(out, p.table.lines(views(page.Tasks, m.picture()), w, h-len(out))...)
 	case there && m.desk.now.err == nil:
 		return append(out, line{{" no task yet " + p.theme.dot + " run one: ", dim}, {"faasctl run FILE.py --args '[3, 4]'", plain}})
 	}

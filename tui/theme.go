@@ -30,18 +30,18 @@ type glyphs struct {
 	done, failed, running, queued, retry, delayed, cancelled string
 	full, empty                                              string // of a bar
 	spark                                                    []string
-	rule, cut, dot, none                                     string
+	rule, cut, dot, none, cursor, mark                       string
 }
 
 var (
 	unicodeGlyphs = glyphs{
 		done: "✓", failed: "✗", running: "●", queued: "○", retry: "↻", delayed: "◌", cancelled: "⊘",
-		full: "●", empty: "○", rule: "─", cut: "…", dot: "·", none: "–",
+		full: "●", empty: "○", rule: "─", cut: "…", dot: "·", none: "–", cursor: "▸", mark: "+",
 		spark: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 	}
 	asciiGlyphs = glyphs{
 		done: "+", failed: "x", running: "*", queued: "o", retry: "r", delayed: ".", cancelled: "-",
-		full: "#", empty: ".", rule: "-", cut: "~", dot: "|", none: "-",
+		full: "#", empty: ".", rule: "-", cut: "~", dot: "|", none: "-", cursor: ">", mark: "+",
 		spark: []string{"_", ".", ":", "-", "=", "+", "*", "#"},
 	}
 )

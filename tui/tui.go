@@ -162,7 +162,7 @@ func (m *Model) settle(ctx context.Context, b Backend) error {
 // graphs that one look cannot fill, and every worker.
 func (m *Model) still(w int) string {
 	m.w, m.header.still = w, true
-	p := &m.picture
+	p := m.picture()
 	page, _ := known[core.TaskPage](m)
 	workers := listLines(len(p.workers), true)
 	tasks := listLines(min(len(page.Tasks), onceTasks), true)

@@ -33,6 +33,31 @@ func (b stillBackend) Tasks(context.Context, core.TaskFilter) (core.TaskPage, er
 	return core.TaskPage{Tasks: fixtureTasks()}, b.err
 }
 
+func (b stillBackend) Detail(_ context.Context, id core.TaskID) (Detail, error) {
+	task := fixtureTasks()[2]
+	at := task.Submitted
+	return Detail{Task: task, Spec: core.Spec{Codec: core.JSON, Args: []byte(`[[3, "four"], {}]`), Retries: 1},
+		Result: &core.Result{Failure: &core.Failure{Kind: core.KindException, Type: "ValueError", Message: "no such harbour: \x1b[31mred",
+			Traceback: "Traceback (most recent call last):\n  File \"harbour.py\", line 3, in fetch\n    raise ValueError(place)\nValueError: no such harbour"}},
+		Output: core.Output{Stdout: core.Stream{Head: []byte("one\ntwo"), Tail: []byte("ninety"), Cut: 4096}},
+		Events: []core.Event{{At: at, Kind: core.TaskSubmitted}, {At: at.Add(time.Second), Kind: core.TaskClaimed, Worker: "w-1f2e3d4c5b6a"},
+			{At: at.Add(92 * time.Second), Kind: core.TaskFailed, Detail: "exception"}}}, b.err
+}
+
+func (b stillBackend) Failures(context.Context) ([]core.FailureGroup, error) {
+	return []core.FailureGroup{
+		{Kind: core.KindException, Type: "ValueError", Message: "no such harbour", Name: "fetch@1", Count: 11, Newest: taskID(3), Last: noon},
+		{Kind: core.KindTimeout, Message: "ran longer than 5s", Name: "pi@1", Count: 1, Newest: taskID(4), Last: noon},
+	}, b.err
+}
+
+func (b stillBackend) EventsOnceWhere(context.Context, core.EventFilter, string, int) ([]core.Event, error) {
+	return []core.Event{
+		{ID: "1-0.0", At: noon, Kind: core.WorkerJoined, Worker: "w-1f2e3d4c5b6a"},
+		{ID: "2-0.0", At: noon, Kind: core.TaskFailed, Task: taskID(3), Name: "fetch@1", Detail: "exception"},
+	}, b.err
+}
+
 type panicBackend struct{ stillBackend }
 
 func (panicBackend) Top(context.Context, func(core.Top, bool) error) error { panic("no such number") }

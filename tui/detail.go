@@ -1,0 +1,150 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"faasctl/core"
+)
+
+// Detail is all there is to know of one task.
+type Detail struct {
+	Task   core.Task
+	Spec   core.Spec
+	Result *core.Result // nil: it has not ended
+	Output core.Output
+	Events []core.Event // oldest first
+}
+
+// mostLines bounds what is shown of one text.
+const mostLines = 500
+
+// detailLines is the task screen, as long as it needs to be.
+func (m *Model) detailLines(w int) []line {
+	t, pl := m.theme, m.here()
+	d, ok := known[Detail](m)
+	if !ok {
+		head := t.ruled("task", clean(string(pl.task)), w)
+		if a := m.desk.now; a.err != nil && a.key == m.question().key {
+			return []line{head, {{" " + t.failed + " ", bad}, {clean(a.err.Error()), plain}}}
+		}
+		if pl.task == "" {
+			return []line{head, {{" no task was looked at yet " + t.dot + " choose one among the tasks: 2", dim}}}
+		}
+		return []line{head, {{" asking" + t.cut, dim}}}
+	}
+	v := taskView{d.Task, m.picture()}
+	glyph, _, as := t.state(v.State, v.retried())
+	out := []line{t.ruled("task", clean(string(v.ID)), w)}
+	out = append(out, append(line{{" " + glyph + " ", as}}, append(t.stateOf(v), piece{"  " + clean(v.function()), strong})...))
+	fact := func(name, text string) {
+		if text != "" {
+			out = append(out, line{{" " + fit(name, 10, false, ""), dim}, {clean(text), plain}})
+		}
+	}
+	if took, did := v.took(); did {
+		fact("ran", millis(float64(took)/float64(time.Millisecond)))
+	}
+	fact("worker", string(v.Worker))
+	fact("queue", fmt.Sprintf("%s, priority %d", v.Queue, v.Priority))
+	fact("attempt", fmt.Sprintf("%d of %d", v.Attempt, d.Spec.Retries+1))
+	fact("retry of", string(d.Spec.RetryOf))
+	fact("arguments", value(d.Spec.Args, string(d.Spec.Codec)))
+	if r := d.Result; r != nil {
+		out = append(out, m.resultLines(r, w)...)
+	}
+	out = append(out, m.printed("stdout", d.Output.Stdout, w)...)
+	out = append(out, m.printed("stderr", d.Output.Stderr, w)...)
+	return append(out, m.timeline(d.Events, w)...)
+}
+
+// resultLines is what the task ended with.
+func (m *Model) resultLines(r *core.Result, w int) []line {
+	t := m.theme
+	f := r.Failure
+	if f == nil {
+		text := string(r.JSON)
+		if text == "" || text == "null" && r.Repr != "" {
+			text = r.Repr
+		}
+		return append([]line{t.ruled("result", "", w)}, block(text, plain)...)
+	}
+	head := string(f.Kind)
+	if f.Type != "" {
+		head = f.Type
+	}
+	out := []line{t.ruled("failure", clean(head), w)}
+	out = append(out, block(f.Message, bad)...)
+	switch {
+	case f.Exit != nil:
+		out = append(out, line{{fmt.Sprintf(" its process ended with status %d", *f.Exit), dim}})
+	case f.Signal != "":
+		out = append(out, line{{" its process was ended by " + clean(f.Signal), dim}})
+	}
+	if f.Traceback != "" {
+		out = append(out, t.ruled("traceback", "", w))
+		out = append(out, block(f.Traceback, plain)...)
+	}
+	return out
+}
+
+// printed is one captured stream.
+func (m *Model) printed(name string, s core.Stream, w int) []line {
+	if len(s.Head) == 0 {
+		return nil
+	}
+	out := append([]line{m.theme.ruled(name, "", w)}, block(string(s.Head), plain)...)
+	if s.Cut > 0 {
+		out = append(out, line{{" " + m.theme.cut + " " + size(s.Cut) + " left out " + m.theme.cut, dim}})
+	}
+	if len(s.Tail) > 0 {
+		out = append(out, block(string(s.Tail), plain)...)
+	}
+	return out
+}
+
+// timeline is what happened to the task, each event with its distance to the
+// one before.
+func (m *Model) timeline(events []core.Event, w int) []line {
+	if len(events) == 0 {
+		return nil
+	}
+	out := []line{m.theme.ruled("timeline", plural(int64(len(events)), "event"), w)}
+	before := events[0].At
+	for _, e := range events[:min(len(events), mostLines)] {
+		l := line{
+			{" " + e.At.Format("15:04:05.000"), dim},
+			{" " + padded("+"+millis(float64(e.At.Sub(before))/float64(time.Millisecond)), 8, true), dim},
+			{" " + fit(strings.TrimPrefix(clean(string(e.Kind)), "task."), 10, false, m.theme.cut), strong},
+		}
+		for _, more := range []string{string(e.Worker), e.Detail} {
+			if more != "" {
+				l = l.add(plain, " "+clean(more))
+			}
+		}
+		out, before = append(out, l), e.At
+	}
+	return out
+}
+
+// block is text from outside, line by line.
+func block(text string, as role) []line {
+	var out []line
+	for part := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		if len(out) == mostLines {
+			return append(out, line{{" and more: faasctl result and faasctl logs have the whole", dim}})
+		}
+		out = append(out, line{{" " + clean(strings.ReplaceAll(part, "\t", "    ")), as}})
+	}
+	return out
+}
+
+// value shows arguments: JSON as it is, a pickle by its size.
+func value(data []byte, codec string) string {
+	if codec == string(core.Dill) || !utf8.Valid(data) {
+		return fmt.Sprintf("pickled, %d bytes", len(data))
+	}
+	return string(data)
+}

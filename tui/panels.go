@@ -1,0 +1,254 @@
+package tui
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"faasctl/core"
+)
+
+func words[T any](as role, of func(T) string) func(T, int) line {
+	return func(r T, _ int) line { return line{{clean(of(r)), as}} }
+}
+
+func figure[T any](of func(T) int64) func(T, int) line {
+	return func(r T, _ int) line { return line{{count(of(r)), plain}} }
+}
+
+// newPanels are the screens that are lists.
+func newPanels(t *theme) map[screen]panel {
+	return map[screen]panel{
+		tasksScreen: newTasksPanel(t), workersScreen: newWorkersPanel(t), functionsScreen: newFunctionsPanel(t),
+		queuesScreen: newQueuesPanel(t), failuresScreen: newFailuresPanel(t), eventsScreen: newEventsPanel(t),
+	}
+}
+
+// led opens the tasks that a filter selects.
+func led(m *Model, filter string) { m.open(&place{screen: tasksScreen, filter: parseFilter(filter)}) }
+
+func newTasksPanel(t *theme) panel {
+	columns := newTasksPane(t).table.columns
+	return &listing[taskView]{
+		title: "tasks", table: table[taskView]{theme: t, columns: columns},
+		rows: func(m *Model) ([]taskView, bool) {
+			page, ok := known[core.TaskPage](m)
+			return views(page.Tasks, m.picture()), ok
+		},
+		id:   func(r taskView) string { return string(r.ID) },
+		keys: []string{"id", "fn", "state", "worker", "queue", "kind"},
+		field: func(r taskView, key string) string {
+			return map[string]string{
+				"id": string(r.ID), "fn": r.function(), "state": string(r.State), "worker": string(r.Worker),
+				"queue": r.Queue, "kind": string(r.Failure),
+			}[key]
+		},
+		sorts: []sorting[taskView]{
+			{"newest first", nil},
+			{"longest run first", func(a, b taskView) int {
+				x, _ := a.took()
+				y, _ := b.took()
+				return cmp.Compare(y, x)
+			}},
+			{"by function", func(a, b taskView) int { return cmp.Compare(a.function(), b.function()) }},
+			{"by state", func(a, b taskView) int { return cmp.Compare(a.State, b.State) }},
+		},
+		open:   func(m *Model, r taskView) { m.open(&place{screen: taskScreen, task: r.ID}) },
+		empty:  "no task yet " + t.dot + " run one: faasctl run FILE.py --args '[3, 4]'",
+		detail: pageDetail,
+	}
+}
+
+// pageDetail says which part of all tasks is listed.
+func pageDetail(m *Model) string {
+	page, _ := known[core.TaskPage](m)
+	text := ""
+	if n := len(m.here().before); n > 0 || page.Next != "" {
+		text = fmt.Sprintf("page %d of %d tasks", n+1, pageTasks)
+	}
+	if page.Scanned > 0 {
+		text += fmt.Sprintf(" among the newest %s", count(int64(page.Scanned)))
+	}
+	return strings.TrimSpace(text)
+}
+
+func newWorkersPanel(t *theme) panel {
+	return &listing[core.Worker]{
+		title: "workers", table: table[core.Worker]{theme: t, columns: newWorkersPane(t).table.columns},
+		rows: func(m *Model) ([]core.Worker, bool) { return sorted(m.picture().workers), m.picture().seen },
+		id:   func(r core.Worker) string { return string(r.ID) },
+		keys: []string{"id", "worker", "mode", "host", "state"},
+		field: func(r core.Worker, key string) string {
+			return map[string]string{
+				"id": string(r.ID), "worker": string(r.ID), "mode": string(r.Mode), "host": r.Host, "state": string(r.State),
+			}[key]
+		},
+		sorts: []sorting[core.Worker]{
+			{"running first", nil},
+			{"busiest first", func(a, b core.Worker) int { return b.Busy - a.Busy }},
+			{"most done first", func(a, b core.Worker) int { return cmp.Compare(b.Done, a.Done) }},
+			{"most failures first", func(a, b core.Worker) int { return cmp.Compare(b.Failures, a.Failures) }},
+		},
+		open:  func(m *Model, r core.Worker) { led(m, "worker="+string(r.ID)) },
+		empty: "no worker is connected " + t.dot + " start two: faasctl dispatcher -w 2",
+	}
+}
+
+// functionView is a function's numbers and what they were seconds ago.
+type functionView struct {
+	core.FunctionStats
+	rate float64 // ended a second
+	run  core.Histogram
+}
+
+func functionViews(p *picture) []functionView {
+	before, seconds, known := p.earlier()
+	then := map[core.FunctionID]core.FunctionStats{}
+	for _, f := range before.Functions {
+		then[f.Function] = f
+	}
+	out := make([]functionView, len(p.functions))
+	for i, f := range p.functions {
+		out[i] = functionView{f, 0, f.Run}
+		if known && seconds > 0 {
+			out[i].rate = max(0, float64(f.Totals.Ended()-then[f.Function].Totals.Ended())/seconds)
+		}
+	}
+	return out
+}
+
+func (r functionView) name() string {
+	if r.Name == "" {
+		return string(r.Function)
+	}
+	return r.Name
+}
+
+func newFunctionsPanel(t *theme) panel {
+	quantile := func(of func(functionView) core.Histogram, q float64) func(functionView, int) line {
+		return func(r functionView, _ int) line {
+			if of(r).Count() == 0 {
+				return line{{t.none, dim}}
+			}
+			return line{{millis(float64(of(r).Quantile(q)) / float64(time.Millisecond)), plain}}
+		}
+	}
+	run := func(r functionView) core.Histogram { return r.run }
+	return &listing[functionView]{
+		title: "functions",
+		table: table[functionView]{theme: t, columns: []column[functionView]{
+			{head: "FUNCTION", min: 10, max: 40, rank: 1, grow: 1, cell: func(r functionView, w int) line {
+				return line{{clip(clean(r.name()), w, t.cut), strong}}
+			}},
+			{head: "CALLS", min: 8, rank: 2, right: true, cell: figure(func(r functionView) int64 { return r.Totals.Submitted })},
+			{head: "RATE", min: 8, rank: 4, right: true, cell: words(plain, func(r functionView) string { return perSecond(r.rate) })},
+			{head: "FAILED", min: 7, rank: 3, right: true, cell: figure(func(r functionView) int64 { return r.Totals.Failed })},
+			{head: "RUN P50", min: 7, rank: 5, right: true, cell: quantile(run, 0.5)},
+			{head: "RUN P95", min: 7, rank: 6, right: true, cell: quantile(run, 0.95)},
+			{head: "WAIT P95", min: 8, rank: 7, right: true, cell: quantile(func(r functionView) core.Histogram { return r.Wait }, 0.95)},
+		}},
+		rows: func(m *Model) ([]functionView, bool) { return functionViews(m.picture()), m.picture().seen },
+		id:   func(r functionView) string { return string(r.Function) },
+		keys: []string{"id", "fn"},
+		field: func(r functionView, key string) string {
+			return map[string]string{"id": string(r.Function), "fn": r.name()}[key]
+		},
+		sorts: []sorting[functionView]{
+			{"most calls first", func(a, b functionView) int { return cmp.Compare(b.Totals.Submitted, a.Totals.Submitted) }},
+			{"fastest rate first", func(a, b functionView) int { return cmp.Compare(b.rate, a.rate) }},
+			{"most failures first", func(a, b functionView) int { return cmp.Compare(b.Totals.Failed, a.Totals.Failed) }},
+			{"by name", func(a, b functionView) int { return cmp.Compare(a.name(), b.name()) }},
+		},
+		open:  func(m *Model, r functionView) { led(m, "fn="+r.name()) },
+		empty: "no function was called yet " + t.dot + " run one: faasctl run FILE.py --args '[3, 4]'",
+	}
+}
+
+func newQueuesPanel(t *theme) panel {
+	return &listing[core.QueueInfo]{
+		title: "queues",
+		table: table[core.QueueInfo]{theme: t, columns: []column[core.QueueInfo]{
+			{head: "QUEUE", min: 10, max: 40, rank: 1, grow: 1, cell: words(strong, func(r core.QueueInfo) string { return r.Name })},
+			{head: "QUEUED", min: 9, rank: 2, right: true, cell: figure(func(r core.QueueInfo) int64 { return r.Queued })},
+		}},
+		rows:  func(m *Model) ([]core.QueueInfo, bool) { return m.picture().queues, m.picture().seen },
+		id:    func(r core.QueueInfo) string { return r.Name },
+		keys:  []string{"queue"},
+		field: func(r core.QueueInfo, _ string) string { return r.Name },
+		sorts: []sorting[core.QueueInfo]{
+			{"longest first", func(a, b core.QueueInfo) int { return cmp.Compare(b.Queued, a.Queued) }},
+			{"by name", func(a, b core.QueueInfo) int { return cmp.Compare(a.Name, b.Name) }},
+		},
+		open:  func(m *Model, r core.QueueInfo) { led(m, "state=queued queue="+r.Name) },
+		empty: "no queue holds a task",
+	}
+}
+
+func newFailuresPanel(t *theme) panel {
+	return &listing[core.FailureGroup]{
+		title: "failures",
+		table: table[core.FailureGroup]{theme: t, columns: []column[core.FailureGroup]{
+			{head: "TASKS", min: 6, rank: 1, right: true, cell: figure(func(r core.FailureGroup) int64 { return int64(r.Count) })},
+			{head: "ERROR", min: 10, max: 18, rank: 2, grow: 2, cell: words(bad, cause)},
+			{head: "FUNCTION", min: 10, max: 24, rank: 4, grow: 3, cell: words(strong, func(r core.FailureGroup) string { return r.Name })},
+			{head: "MESSAGE", min: 12, max: 120, rank: 3, grow: 4, cell: words(plain, func(r core.FailureGroup) string { return r.Message })},
+		}},
+		rows: known[[]core.FailureGroup],
+		id:   func(r core.FailureGroup) string { return string(r.Newest) },
+		keys: []string{"id", "error", "fn", "message", "kind"},
+		field: func(r core.FailureGroup, key string) string {
+			return map[string]string{"id": string(r.Newest), "error": cause(r), "fn": r.Name, "message": r.Message, "kind": string(r.Kind)}[key]
+		},
+		sorts: []sorting[core.FailureGroup]{
+			{"most tasks first", func(a, b core.FailureGroup) int { return b.Count - a.Count }},
+			{"latest first", func(a, b core.FailureGroup) int { return b.Last.Compare(a.Last) }},
+		},
+		open: func(m *Model, r core.FailureGroup) {
+			led(m, "state=failed kind="+string(r.Kind)+" fn="+r.Name)
+		},
+		empty: "no task has failed",
+	}
+}
+
+// cause is what a group of tasks died of, in a word.
+func cause(r core.FailureGroup) string { return cmp.Or(r.Type, string(r.Kind)) }
+
+func newEventsPanel(t *theme) panel {
+	return &listing[core.Event]{
+		title: "events",
+		table: table[core.Event]{theme: t, columns: []column[core.Event]{
+			{head: "AT", min: 8, rank: 2, cell: func(r core.Event, _ int) line { return line{{r.At.Format(time.TimeOnly), dim}} }},
+			{head: "EVENT", min: 14, max: 19, rank: 1, grow: 1, cell: words(strong, func(r core.Event) string { return string(r.Kind) })},
+			{head: "OF", min: 14, max: 36, step: true, rank: 3, grow: 2, cell: func(r core.Event, w int) line {
+				return line{{t.tail(clean(subject(r)), w), plain}}
+			}},
+			{head: "FUNCTION", min: 10, max: 24, rank: 5, grow: 3, cell: words(plain, func(r core.Event) string { return r.Name })},
+			{head: "DETAIL", min: 8, max: 40, rank: 4, grow: 4, cell: words(dim, func(r core.Event) string { return r.Detail })},
+		}},
+		rows: func(m *Model) ([]core.Event, bool) {
+			log, ok := known[eventLog](m)
+			return log.newest, ok
+		},
+		id:   func(r core.Event) string { return r.ID },
+		keys: []string{"kind", "id", "fn", "worker", "detail"},
+		field: func(r core.Event, key string) string {
+			return map[string]string{"kind": string(r.Kind), "id": subject(r), "fn": r.Name, "worker": string(r.Worker), "detail": r.Detail}[key]
+		},
+		sorts: []sorting[core.Event]{{"newest first", nil}, {"by kind", func(a, b core.Event) int { return cmp.Compare(a.Kind, b.Kind) }}},
+		open: func(m *Model, r core.Event) {
+			switch {
+			case r.Task != "":
+				m.open(&place{screen: taskScreen, task: r.Task})
+			case r.Worker != "":
+				m.open(&place{screen: workersScreen, cursor: string(r.Worker)})
+			}
+		},
+		empty: "nothing has gone wrong and nobody came or went",
+	}
+}
+
+// subject is whom an event is about.
+func subject(e core.Event) string {
+	return cmp.Or(string(e.Task), string(e.Worker), string(e.Dispatcher), string(e.Function))
+}
