@@ -18,7 +18,7 @@ import (
 
 func topCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
-		Name: "top", Category: catWatch, Usage: "watch the system live",
+		Name: "top", Category: catWatch, Usage: "watch the system live", ArgsUsage: "[SCREEN|task/ID]",
 		Description: "A dashboard of workers, queues, throughput and the latest tasks. Without a terminal, or on a dumb one, it prints one frame like --once.",
 		Flags: append(urlFlags(),
 			&urfave.BoolFlag{Name: "once", Usage: "print one frame and exit"},
@@ -29,8 +29,8 @@ func topCommand(e *environment) *urfave.Command {
 }
 
 func (e *environment) top(c *urfave.Context) error {
-	if c.NArg() > 0 {
-		return usage("top takes no argument, and %q is one", clip(c.Args().First(), 32))
+	if c.NArg() > 1 {
+		return usage("top takes one screen, and %q is another", clip(c.Args().Get(1), 32))
 	}
 	api, err := client.New(client.Config{URL: c.String("url"), TokenFile: c.String("token-file")})
 	if err != nil {
@@ -40,7 +40,7 @@ func (e *environment) top(c *urfave.Context) error {
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	cfg := tui.Config{
-		Backend: topBackend{api}, URL: api.URL(), Input: e.stdin, Output: e.stdout,
+		Backend: topBackend{api}, URL: api.URL(), Open: c.Args().First(), Input: e.stdin, Output: e.stdout,
 		Colour: e.colour(), ASCII: c.Bool("ascii") || e.plainLocale(),
 	}
 	if c.Bool("once") || !e.interactive() {

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"strings"
 
 	"faasctl/core"
 )
@@ -32,6 +33,21 @@ var screenNames = []struct {
 }{
 	{overview, "overview"}, {tasksScreen, "tasks"}, {workersScreen, "workers"}, {functionsScreen, "functions"},
 	{queuesScreen, "queues"}, {failuresScreen, "failures"}, {eventsScreen, "events"}, {taskScreen, "task"},
+}
+
+// placeNamed is the place that a word of the command line names.
+func placeNamed(text string) (*place, bool) {
+	name, id, _ := strings.Cut(text, "/")
+	if name == "task" {
+		task, err := core.ParseTaskID(id)
+		return &place{screen: taskScreen, task: task}, err == nil
+	}
+	for _, s := range screenNames {
+		if s.name == text || text == "" && s.screen == overview {
+			return &place{screen: s.screen}, true
+		}
+	}
+	return nil, false
 }
 
 // place is one screen as it was left: what it is about and where one looks.

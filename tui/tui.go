@@ -32,6 +32,9 @@ type Config struct {
 	// Width is how many cells wide the frame of Once is.
 	// Default: 80.
 	Width int
+	// Open is the screen to begin with: its name, or task/ID.
+	// Default: the overview.
+	Open string
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -50,6 +53,10 @@ func (c Config) validate() error {
 	if c.Backend == nil || c.Output == nil {
 		return core.Errorf(core.ErrInternal, "top", "backend and output are required")
 	}
+	if _, ok := placeNamed(c.Open); !ok {
+		return core.Errorf(core.ErrInvalid, "", "there is no screen %q", clip(clean(c.Open), 64, "")).
+			WithHint("choose overview, tasks, workers, functions, queues, failures, events or task/ID")
+	}
 	return nil
 }
 
@@ -62,7 +69,11 @@ func (c Config) model() *Model {
 	if c.Colour {
 		r.SetColorProfile(termenv.ANSI)
 	}
-	return NewModel(c.URL, r, c.ASCII)
+	m := NewModel(c.URL, r, c.ASCII)
+	if pl, ok := placeNamed(c.Open); ok {
+		m.jump(pl)
+	}
+	return m
 }
 
 // Run shows the dashboard until a key or ctx ends it. An unreachable server is
@@ -163,6 +174,9 @@ func (m *Model) settle(ctx context.Context, b Backend) error {
 func (m *Model) still(w int) string {
 	m.w, m.header.still = w, true
 	p := m.picture()
+	if m.here().screen != overview {
+		return m.stillScreen(w)
+	}
 	page, _ := known[core.TaskPage](m)
 	workers := listLines(len(p.workers), true)
 	tasks := listLines(min(len(page.Tasks), onceTasks), true)
@@ -171,6 +185,22 @@ func (m *Model) still(w int) string {
 	lines = append(lines, m.numbers.still(p, w)...)
 	lines = append(lines, m.workers.lines(p, w, workers, true)...)
 	lines = append(lines, m.tasks.lines(m, w, tasks, true)...)
+	return m.trimmed(lines)
+}
+
+// stillScreen is one screen other than the overview, whole.
+func (m *Model) stillScreen(w int) string {
+	pl := m.here()
+	lines := append(m.header.lines(m.picture(), m.url, w), nil)
+	if pl.screen == taskScreen {
+		return m.trimmed(append(lines, m.detailLines(w)...))
+	}
+	panel := m.panels[pl.screen]
+	return m.trimmed(append(lines, panel.lines(m, pl, w, max(3, len(panel.ids(m, pl))+2))...))
+}
+
+// trimmed is lines as text without blanks at their ends.
+func (m *Model) trimmed(lines []line) string {
 	text := strings.Split(m.frame(lines, len(lines)), "\n")
 	for i := range text {
 		text[i] = strings.TrimRight(text[i], " ")

@@ -144,3 +144,20 @@ func TestRunPanics(t *testing.T) {
 		t.Error("the terminal was not given back")
 	}
 }
+
+// TestOpen begins with the screen that was asked for.
+func TestOpen(t *testing.T) {
+	for open, want := range map[string]string{
+		"task/" + string(core.NewTaskID()): "ValueError: no such harbour", "workers": "w-deadbeef0000", "failures": "ran longer than 5s", "": "submitted",
+	} {
+		var out bytes.Buffer
+		if err := Once(context.Background(), Config{Backend: stillBackend{}, Open: open, Output: &out}); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%q: %v\n%s", open, err, out.String())
+		}
+	}
+	for _, open := range []string{"nonsense", "task", "task/7", "workers/1"} {
+		if err := Once(context.Background(), Config{Backend: stillBackend{}, Open: open, Output: io.Discard}); !errors.Is(err, core.ErrInvalid) {
+			t.Errorf("%q: %v", open, err)
+		}
+	}
+}
