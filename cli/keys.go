@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -42,7 +43,26 @@ func keysNewCommand(e *environment) *urfave.Command {
 					return err
 				}
 			}
+			e.note("%s.key is a secret, and stays where it is used\n"+
+				"  → of a worker: %s.pub goes into the dispatcher's --allow directory\n"+
+				"  → of a dispatcher: --curve %s.key there, and --server-key %s.pub at its workers", name, name, name, name)
 			return nil
 		},
 	}
+}
+
+// loadSecret reads NAME.key.
+func loadSecret(path string) (zmqloop.KeyPair, error) {
+	if strings.HasSuffix(path, ".pub") {
+		return zmqloop.KeyPair{}, usage("%s is a public key", path).WithHint("here goes the secret one, NAME.key")
+	}
+	return zmqloop.LoadSecret(path)
+}
+
+// loadPublic reads the NAME.pub of a dispatcher.
+func loadPublic(path string) (string, error) {
+	if strings.HasSuffix(path, ".key") {
+		return "", usage("%s is a secret key", path).WithHint("here goes the dispatcher's public one, such as server.pub; the secret one stays with it")
+	}
+	return zmqloop.LoadPublic(path)
 }

@@ -1,16 +1,21 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
+	"faasctl/core"
+	"faasctl/httpapi/client"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -19,7 +24,14 @@ import (
 //
 //	stack [FLAG...]     start faasctl up -w 2 on a free port, and set FAASCTL_URL
 //	halt                stop the latest of the stacks and servers, which must exit 0
-//	server VERB...      start faasctl VERB..., and set FAASCTL_URL if it has an API
+//	server VERB...      start faasctl VERB...; set FAASCTL_URL if it has an API, and
+//	                    PUSH and PULL to where workers connect
+//	says PATTERN        wait until the latest server has said this on stderr
+//	signal NAME         send the latest server INT, TERM or KILL
+//	ends CODE           wait until it has ended with that exit code, and forget it
+//	waits N             wait until N workers run
+//	gone WORKER         wait until this one has left
+//	first NAME FILE     put the first line of a file into a variable
 //	exits CODE WORD...  run a command that must end with that exit code
 //	lines STREAM N      the last command printed so many lines on stdout or stderr
 //	keep NAME           put what it printed on stdout into a variable
@@ -50,6 +62,12 @@ func TestScripts(t *testing.T) {
 			"halt":   halt,
 			"exits":  exits,
 			"lines":  lines,
+			"first":  first,
+			"waits":  waits,
+			"gone":   gone,
+			"says":   says,
+			"signal": signals,
+			"ends":   ends,
 			"keep": func(ts *testscript.TestScript, neg bool, words []string) {
 				ts.Setenv(words[0], strings.TrimSpace(ts.ReadFile("stdout")))
 			},
@@ -76,6 +94,9 @@ func begin(ts *testscript.TestScript, words []string) {
 	if s.url != "" {
 		ts.Setenv("FAASCTL_URL", s.url)
 	}
+	for mode, address := range s.sockets {
+		ts.Setenv(strings.ToUpper(mode), address)
+	}
 	ts.Setenv("SERVER_PID", strconv.Itoa(s.cmd.Process.Pid))
 	all, _ := stacks.LoadOrStore(ts.Name()+ts.Getenv("WORK"), &running{})
 	mine := all.(*running)
@@ -83,17 +104,60 @@ func begin(ts *testscript.TestScript, words []string) {
 	ts.Defer(func() { _ = s.stop(syscall.SIGTERM) })
 }
 
-func halt(ts *testscript.TestScript, neg bool, _ []string) {
+// latest is the server that was started last and not halted.
+func latest(ts *testscript.TestScript) *running {
 	all, ok := stacks.Load(ts.Name() + ts.Getenv("WORK"))
 	if !ok || len(*all.(*running)) == 0 {
 		ts.Fatalf("nothing runs")
 	}
-	mine := all.(*running)
-	last := (*mine)[len(*mine)-1]
-	*mine = (*mine)[:len(*mine)-1]
+	return all.(*running)
+}
+
+func (r *running) last() *stack { return (*r)[len(*r)-1] }
+
+func (r *running) drop() { *r = (*r)[:len(*r)-1] }
+
+func halt(ts *testscript.TestScript, neg bool, _ []string) {
+	mine := latest(ts)
+	last := mine.last()
+	mine.drop()
 	err := last.stop(syscall.SIGTERM)
 	ts.Logf("%s", last.output())
 	ts.Check(err)
+}
+
+func says(ts *testscript.TestScript, neg bool, words []string) {
+	wanted, err := regexp.Compile("(?m)" + words[0])
+	ts.Check(err)
+	last := latest(ts).last()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	if poll(ctx, func() bool { return wanted.MatchString(last.output()) }) != nil {
+		ts.Fatalf("it said:\n%s", last.output())
+	}
+}
+
+func signals(ts *testscript.TestScript, neg bool, words []string) {
+	sent, ok := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[words[0]]
+	if !ok {
+		ts.Fatalf("usage: signal INT|TERM|KILL")
+	}
+	ts.Check(latest(ts).last().cmd.Process.Signal(sent))
+}
+
+func ends(ts *testscript.TestScript, neg bool, words []string) {
+	mine := latest(ts)
+	last := mine.last()
+	mine.drop()
+	select {
+	case <-last.ended:
+	case <-time.After(60 * time.Second):
+		ts.Fatalf("it has not ended; it said:\n%s", last.output())
+	}
+	ts.Logf("%s", last.output())
+	if code := strconv.Itoa(last.cmd.ProcessState.ExitCode()); code != words[0] {
+		ts.Fatalf("exit code %s, want %s", code, words[0])
+	}
 }
 
 func exits(ts *testscript.TestScript, neg bool, words []string) {
@@ -119,5 +183,53 @@ func lines(ts *testscript.TestScript, neg bool, words []string) {
 	ts.Check(err)
 	if got := strings.Count(ts.ReadFile(words[0]), "\n"); got != want {
 		ts.Fatalf("%d lines on %s, want %d", got, words[0], want)
+	}
+}
+
+// first keeps the first line of a file: first NAME FILE.
+func first(ts *testscript.TestScript, neg bool, words []string) {
+	line, _, _ := strings.Cut(ts.ReadFile(words[1]), "\n")
+	ts.Setenv(words[0], line)
+}
+
+// waits until so many workers run.
+func waits(ts *testscript.TestScript, neg bool, words []string) {
+	want, err := strconv.Atoi(words[0])
+	ts.Check(err)
+	untilWorkers(ts, func(all []core.Worker) bool {
+		running := 0
+		for _, w := range all {
+			if w.State == core.WorkerRunning {
+				running++
+			}
+		}
+		return running == want
+	})
+}
+
+// gone waits until a worker has left.
+func gone(ts *testscript.TestScript, neg bool, words []string) {
+	untilWorkers(ts, func(all []core.Worker) bool {
+		for _, w := range all {
+			if string(w.ID) == words[0] {
+				return w.State == core.WorkerGone
+			}
+		}
+		return false
+	})
+}
+
+func untilWorkers(ts *testscript.TestScript, enough func([]core.Worker) bool) {
+	api, err := client.New(client.Config{URL: ts.Getenv("FAASCTL_URL")})
+	ts.Check(err)
+	defer api.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	var last []core.Worker
+	if err := poll(ctx, func() bool {
+		last, err = api.Workers(ctx)
+		return err == nil && enough(last)
+	}); err != nil {
+		ts.Fatalf("the workers are %+v, %v", last, err)
 	}
 }

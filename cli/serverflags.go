@@ -52,6 +52,7 @@ type serverConfig struct {
 	modes             modes
 	workerKey         string // of workers that an up starts; "" = none
 	maxPayload        int
+	verbose           bool
 	log               *slog.Logger
 	logTo             *logWriter // where log writes
 }
@@ -104,11 +105,11 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 
 func (cfg *serverConfig) logToStderr(e *environment, verbose bool) {
 	level := slog.LevelInfo
-	if verbose {
+	if cfg.verbose = verbose; verbose {
 		level = slog.LevelDebug
 	}
 	cfg.logTo = &logWriter{to: e.stderr}
-	cfg.log = slog.New(slog.NewTextHandler(cfg.logTo, &slog.HandlerOptions{Level: level}))
+	cfg.log = slog.New(&logHandler{to: cfg.logTo, level: level})
 }
 
 // checkImportPath makes the directories absolute, as Python works elsewhere.

@@ -88,13 +88,15 @@ func cleanEnv(t testing.TB, home string, more ...string) []string {
 // nobody is an address where no server of ours listens.
 const nobody = "http://127.0.0.1:9"
 
-// stack is a running `faasctl up`, `serve` or `dispatcher`.
+// stack is a running `faasctl up`, `serve`, `dispatcher` or `worker`.
 type stack struct {
 	cmd   *exec.Cmd
 	url   string // "" without an API
 	api   *client.Client
 	ended chan struct{} // closed when the process is gone
-	err   error         // of the process; valid after ended
+
+	sockets map[string]string // by mode: where workers connect
+	err     error             // of the process; valid after ended
 
 	mu   sync.Mutex
 	said strings.Builder // its stderr
@@ -106,7 +108,7 @@ func startStack(env []string, dir string, words ...string) (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stack{ended: make(chan struct{})}
+	s := &stack{ended: make(chan struct{}), sockets: map[string]string{}}
 	s.cmd = exec.Command(path, words...)
 	s.cmd.Env, s.cmd.Dir = env, dir
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -133,11 +135,14 @@ func startStack(env []string, dir string, words ...string) (*stack, error) {
 	if s.api, err = client.New(client.Config{URL: s.url}); err != nil {
 		return s, err
 	}
+	if strings.Contains(s.output(), " none yet: ") { // nobody would, until a worker comes
+		return s, nil
+	}
 	return s, s.ready()
 }
 
 // listen collects stderr until the process closes it, and takes the address
-// out of the banner, whose last line is that of the workers or of what to type.
+// out of the banner, whose last line tells what to type next.
 func (s *stack) listen(pipe io.Reader, up chan<- struct{}) {
 	lines := bufio.NewScanner(pipe)
 	lines.Buffer(nil, 1<<20)
@@ -150,7 +155,11 @@ func (s *stack) listen(pipe io.Reader, up chan<- struct{}) {
 		if rest, ok := strings.CutPrefix(line, "  url "); ok {
 			s.url = strings.TrimSpace(rest)
 		}
-		last := strings.HasPrefix(line, "  next ") || s.url == "" && strings.HasPrefix(line, "  workers ")
+		mode, address, found := strings.Cut(strings.TrimSpace(line), " ")
+		if at := strings.Index(address, "tcp://"); found && at >= 0 && (mode == "push" || mode == "pull") {
+			s.sockets[mode] = strings.TrimRight(strings.Fields(address[at:])[0], ",;")
+		}
+		last := strings.HasPrefix(line, "  next ")
 		if last && !announced {
 			announced = true
 			close(up)

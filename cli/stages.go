@@ -3,10 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/signal"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -126,19 +124,4 @@ func stopSignals(parent context.Context, told func(second bool)) (ctx context.Co
 		}
 	}()
 	return ctx, urgent, func() { signal.Stop(signals); close(done); cancel() }
-}
-
-// logWriter takes log records, one a Write: it keeps them from steering the
-// terminal, and drops them once it is muted.
-type logWriter struct {
-	to    io.Writer
-	muted atomic.Bool
-}
-
-func (w *logWriter) Write(line []byte) (int, error) {
-	if w.muted.Load() {
-		return len(line), nil
-	}
-	_, err := io.WriteString(w.to, clean(string(line)))
-	return len(line), err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -113,6 +114,10 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 	s.says("GET /v1/workers", 200, wire.Workers{Workers: []core.Worker{{ID: "w-1", State: core.WorkerRunning}}})
 	s.says("GET /v1/events", 200, []core.Event{})
 	s.says("GET /v1/stats", 200, core.Stats{})
+	s.on("GET /v1/top", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "event: snapshot\ndata: {\"numbers\":{}}\n\n")
+	})
 	s.says("GET /version", 200, wire.Version{Version: "v0-test"})
 	s.says("GET /readyz", 200, wire.Status{Status: "ok"})
 	home := t.TempDir()
@@ -189,7 +194,7 @@ func TestUpOnATerminal(t *testing.T) {
 	if !strings.HasPrefix(shown, "faasctl v0-test: everything is up, pid ") || strings.Contains(shown, "\x1b") {
 		t.Errorf("it showed %q", shown)
 	}
-	if !strings.Contains(shown, "faasctl: stopping") || !strings.HasSuffix(shown, "faasctl: stopped\r\n") || strings.Contains(shown, "level=") {
+	if !strings.Contains(shown, "faasctl: stopping") || !strings.HasSuffix(shown, "faasctl: stopped\r\n") || strings.Contains(shown, "warning: ") {
 		t.Errorf("it showed %q", shown)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -33,7 +34,11 @@ func upCommand(e *environment) *urfave.Command {
 			if err != nil {
 				return err
 			}
-			cfg.workerKey = c.String("worker-key")
+			if cfg.workerKey = c.String("worker-key"); cfg.workerKey != "" {
+				if _, err := loadSecret(cfg.workerKey); err != nil {
+					return err
+				}
+			}
 			return e.serve(c.Context, cfg, job{api: true, dispatcher: true, own: true})
 		},
 	}
@@ -55,6 +60,8 @@ type server struct {
 	api    *httpapi.Server
 	hubs   []*link.Hub
 	stages [][]part
+	hired  sync.WaitGroup  // worker processes that are run from here
+	now    <-chan struct{} // closed by a second signal
 }
 
 // serve starts a server, says what it is, and runs it until it is told to stop.
@@ -68,7 +75,7 @@ func (e *environment) serve(parent context.Context, cfg serverConfig, do job) er
 		e.note("%sfaasctl: stopping; running tasks have 20 s to end (again: stop at once)", e.afterCtrlC())
 	})
 	defer release()
-	s := &server{environment: e, cfg: cfg, job: do}
+	s := &server{environment: e, cfg: cfg, job: do, now: now}
 	if err := s.start(ctx); err != nil {
 		s.abort()
 		return err
@@ -155,14 +162,16 @@ func (s *server) addDispatcher() error {
 	if err != nil {
 		return err
 	}
+	run := dispatcher.Run
 	if s.hires() {
+		run = s.afterHired(run)
 		var hired []part
 		for _, hub := range hubs {
 			hired = append(hired, part{"worker", s.hire(hub)})
 		}
 		s.stages = append(s.stages, hired)
 	}
-	s.stages = append(s.stages, []part{{"dispatcher", dispatcher.Run}})
+	s.stages = append(s.stages, []part{{"dispatcher", run}})
 	return s.back.remember(dispatcher.ID(), s.cfg.modes.list)
 }
 
@@ -238,26 +247,25 @@ func (s *server) banner() {
 	for _, row := range rows {
 		fmt.Fprintf(&text, "  %-8s %s\n", row[0], row[1])
 	}
-	if s.api != nil {
-		text.WriteString("  next     in another terminal: " + s.next() + "\n")
-	}
+	text.WriteString("  next     " + s.next() + "\n")
 	s.note("%s", strings.TrimRight(text.String(), "\n"))
 }
 
-// next is the command to type after an up.
+// next is what to type after the banner.
 func (s *server) next() string {
-	command := "faasctl run fn.py --args '[3, 4]'"
-	if !s.job.dispatcher {
-		command = "faasctl dispatcher -m local -w 2"
-		if s.cfg.redis != "" {
-			command += " --redis URL"
-		} else {
-			command += " --data " + s.homely(s.cfg.data)
-		}
-		return command
+	same := " --data " + s.homely(s.cfg.data)
+	if s.cfg.redis != "" {
+		same = " --redis URL" // which may hold a secret
 	}
+	switch {
+	case !s.job.dispatcher:
+		return "in another terminal: faasctl dispatcher -m local -w 2" + same
+	case !s.job.api:
+		return "for clients, unless an API runs already: faasctl serve" + same
+	}
+	command := "faasctl run fn.py --args '[3, 4]'"
 	if s.api.URL() != defaultURL {
 		command = "export FAASCTL_URL=" + s.api.URL() + "; " + command
 	}
-	return command
+	return "in another terminal: " + command
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -28,8 +30,9 @@ func workerModeCommand(e *environment, mode core.Mode, dial func(link.WorkerConf
 	about := map[core.Mode]string{core.Push: "is sent tasks as they come (DEALER)", core.Pull: "asks for tasks when it has room (REQ)"}
 	return &urfave.Command{
 		Name: string(mode), Usage: about[mode], ArgsUsage: "[N | auto] URL...",
-		Description: "Runs N calls at once (1; auto = one per core) for the dispatcher at URL, tcp://HOST:PORT; of several URLs it\n" +
-			"takes the first that answers. The first Ctrl-C or SIGTERM lets running tasks end; a second one does not.",
+		Description: "Runs N calls at once (1; auto = one per core) for the dispatcher at URL: tcp://HOST:PORT or HOST:PORT. Of\n" +
+			"several it is with one at a time, and goes to the next when that one is silent. It never gives up. The first\n" +
+			"Ctrl-C or SIGTERM lets running tasks end; a second one does not.",
 		Flags: []urfave.Flag{
 			&urfave.StringFlag{Name: "curve", Usage: "`FILE` with the worker's secret key"},
 			&urfave.StringFlag{Name: "server-key", Usage: "`FILE` with the dispatcher's public key"},
@@ -48,6 +51,9 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 	if err != nil {
 		return err
 	}
+	if c.Bool("hired") {
+		base.log = base.log.With("mode", mode) // it shares the terminal with others
+	}
 	slots, urls, err := slotsAndURLs(c.Args().Slice())
 	if err != nil {
 		return err
@@ -58,6 +64,9 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 		return err
 	}
 	if cfg.Curve, err = clientCurve(c); err != nil {
+		return err
+	}
+	if err := checkReach(urls, cfg.Curve != nil, cfg.Insecure); err != nil {
 		return err
 	}
 	if cfg.Python, _, err = pyrun.Find(c.Context, base.python); err != nil {
@@ -72,9 +81,24 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 	}
 	hired := c.Bool("hired")
 	if !hired {
-		e.note("faasctl %s: %s worker %s, %s, for %s\n  python   %s", e.version, mode, worker.ID(), slotsText(slots), strings.Join(urls, " or "), e.pythonText(cfg.Python))
+		e.workerBanner(mode, worker.ID(), cfg, c.String("curve"))
 	}
 	return e.workUntilDrained(c.Context, worker, hired)
+}
+
+// workerBanner says what the worker is, and what has to be true for it to get
+// tasks: a dispatcher that does not answer tells it nothing, and one that refuses
+// its key neither.
+func (e *environment) workerBanner(mode core.Mode, id core.WorkerID, cfg link.WorkerConfig, key string) {
+	text := fmt.Sprintf("faasctl %s: %s worker %s, %s\n  to       %s\n  python   %s\n", e.version, mode, id, slotsText(cfg.Slots),
+		strings.Join(cfg.URLs, " or "), e.pythonText(cfg.Python))
+	needs := ""
+	if key != "" {
+		name, _ := strings.CutSuffix(filepath.Base(key), ".key")
+		text += "  key      " + e.homely(key) + "\n"
+		needs = " with " + name + ".pub in its --allow directory"
+	}
+	e.note("%s  next     it says \"registered\" when a dispatcher -m %s%s answers; until then it keeps trying", text, mode, needs)
 }
 
 // workUntilDrained turns the first signal into a drain and the second into a stop.
@@ -89,7 +113,7 @@ func (e *environment) workUntilDrained(parent context.Context, worker *link.Work
 			say("%sfaasctl: stopping at once; tasks that ran will start again elsewhere", e.afterCtrlC())
 			return
 		}
-		say("%sfaasctl: draining; running tasks may end (again: stop at once)", e.afterCtrlC())
+		say("%sfaasctl: draining: no more tasks, and it leaves when the running ones have ended (again: stop at once)", e.afterCtrlC())
 	})
 	defer release()
 	running, stop := context.WithCancel(context.WithoutCancel(parent))
@@ -151,11 +175,25 @@ func slotsAndURLs(words []string) (slots int, urls []string, err error) {
 		if err != nil {
 			return 0, nil, err
 		}
+		if strings.HasSuffix(address, ":0") || strings.HasSuffix(address, ":*") {
+			return 0, nil, usage("%s has no port to connect to", clip(word, 64)).WithHint("the dispatcher's banner tells it")
+		}
 		if !slices.Contains(urls, address) {
 			urls = append(urls, address)
 		}
 	}
 	return slots, urls, nil
+}
+
+// checkReach refuses addresses of other machines without keys.
+func checkReach(urls []string, curve, insecure bool) error {
+	for _, url := range urls {
+		if zmqloop.CheckReach(url, curve, insecure) != nil {
+			return usage("%s is on another machine, so it needs keys", url).
+				WithHint("faasctl keys new NAME makes one: --curve NAME.key, and --server-key with the dispatcher's .pub; or insist with --insecure")
+		}
+	}
+	return nil
 }
 
 func labelsOf(c *urfave.Context) (map[string]string, error) {
@@ -182,16 +220,16 @@ func clientCurve(c *urfave.Context) (*zmqloop.ClientCurve, error) {
 		return nil, usage("--curve and --server-key go together").
 			WithHint("--curve w.key is the worker's secret key, --server-key server.pub the dispatcher's public one")
 	}
-	if strings.HasSuffix(own, ".pub") {
-		return nil, usage("--curve %s is a public key", own).WithHint("--curve is the secret one, NAME.key")
-	}
-	key, err := zmqloop.LoadSecret(own)
+	key, err := loadSecret(own)
 	if err != nil {
 		return nil, err
 	}
-	public, err := zmqloop.LoadPublic(server)
+	public, err := loadPublic(server)
 	if err != nil {
 		return nil, err
+	}
+	if public == key.Public {
+		return nil, usage("--server-key %s is this worker's own", server).WithHint("here goes the dispatcher's public key, such as server.pub")
 	}
 	return &zmqloop.ClientCurve{Key: key, Server: public}, nil
 }
