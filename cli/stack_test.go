@@ -108,8 +108,13 @@ func startStack(env []string, dir string, words ...string) (*stack, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startAs(env, dir, append([]string{path}, words...)...)
+}
+
+// startAs is startStack for a line that becomes the program.
+func startAs(env []string, dir string, words ...string) (*stack, error) {
 	s := &stack{ended: make(chan struct{}), sockets: map[string]string{}}
-	s.cmd = exec.Command(path, words...)
+	s.cmd = exec.Command(words[0], words[1:]...)
 	s.cmd.Env, s.cmd.Dir = env, dir
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	pipe, err := s.cmd.StderrPipe()
