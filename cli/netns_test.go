@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,11 +128,6 @@ func TestWorkersOnOtherMachines(t *testing.T) {
 	west.work(t, env, home, "pull", "2", west.ours+":"+ports[1][1], "--curve", "allowed/west.key", "--server-key", "server.pub")
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	cutAndMend(t, ctx, s, env, home, east, west)
-}
-
-func cutAndMend(t *testing.T, ctx context.Context, s *stack, env []string, home string, east, west *machine) {
-	awaitWorkers(t, ctx, s.api, "east", "west")
 	file := write(t, home, "fn.py", "import os, time\n"+
 		"def hold(dir, i):\n"+
 		"    here = os.readlink('/proc/self/ns/net')\n"+
@@ -141,78 +137,90 @@ func cutAndMend(t *testing.T, ctx context.Context, s *stack, env []string, home 
 	if _, said, code := command(t, append(env, "FAASCTL_URL="+s.url), home, "", "register", file); code != 0 {
 		t.Fatal(said)
 	}
-	submit := func(from, n int) []core.TaskID {
-		return submitAll(t, ctx, s.api, n, func(i int) client.Call {
-			return client.Call{Function: "hold", Args: json.RawMessage(fmt.Sprintf("[%q, %d]", home, from+i))}
-		})
-	}
-	at := func(i int, m *machine) bool {
-		_, err := os.Stat(filepath.Join(home, fmt.Sprintf("%d@%s", i, m.netns)))
-		return err == nil
-	}
-	wait := func(what string, is func() bool) {
-		t.Helper()
-		if poll(ctx, is) != nil {
-			t.Fatalf("%s; the dispatcher said:\n%s", what, s.output())
-		}
-	}
-	open := func(i int) { write(t, home, fmt.Sprintf("open%d", i), "") }
+	holds{t, ctx, s, home}.cutAndMend(east, west)
+}
 
-	ids := submit(0, 4)
-	where := map[int]*machine{}
-	wait("four tasks do not run on two machines", func() bool {
-		for i := range 4 {
-			for _, m := range []*machine{east, west} {
-				if at(i, m) {
-					where[i] = m
-				}
-			}
-		}
-		return len(where) == 4
+// holds are tasks that say where they run, and run until their gate is open.
+type holds struct {
+	*testing.T
+	ctx  context.Context
+	s    *stack
+	home string
+}
+
+func (h holds) submit(from, n int) []core.TaskID {
+	return submitAll(h.T, h.ctx, h.s.api, n, func(i int) client.Call {
+		return client.Call{Function: "hold", Args: json.RawMessage(fmt.Sprintf("[%q, %d]", h.home, from+i))}
 	})
-	ip(t, "link", "set", east.cable, "down")
+}
+
+// ranOn lists the tasks from..to-1 that have begun on a machine.
+func (h holds) ranOn(m *machine, from, to int) (began []int) {
+	for i := from; i < to; i++ {
+		if _, err := os.Stat(filepath.Join(h.home, fmt.Sprintf("%d@%s", i, m.netns))); err == nil {
+			began = append(began, i)
+		}
+	}
+	return began
+}
+
+func (h holds) open(tasks ...int) {
+	for _, i := range tasks {
+		write(h.T, h.home, fmt.Sprintf("open%d", i), "")
+	}
+}
+
+func (h holds) await(what string, is func() bool) {
+	h.Helper()
+	if poll(h.ctx, is) != nil {
+		h.Fatalf("%s; the dispatcher said:\n%s", what, h.s.output())
+	}
+}
+
+func (h holds) cutAndMend(east, west *machine) {
+	awaitWorkers(h.T, h.ctx, h.s.api, "east", "west")
+	ids := h.submit(0, 4)
+	h.await("four tasks do not run on two machines, two on each", func() bool {
+		return len(h.ranOn(east, 0, 4)) == 2 && len(h.ranOn(west, 0, 4)) == 2
+	})
+	ip(h.T, "link", "set", east.cable, "down")
 	cut := time.Now()
-	var moved []int
-	for i, m := range where {
-		if m == east {
-			moved = append(moved, i)
-		} else {
-			open(i)
-		}
-	}
-	if len(moved) != 2 {
-		t.Fatalf("%d of four tasks ran on one of two equal machines", len(moved))
-	}
-	wait("tasks of a machine that was cut off do not run on the other", func() bool { return at(moved[0], west) && at(moved[1], west) })
-	t.Logf("its tasks ran on the other machine %v after the cut", time.Since(cut).Round(time.Second))
+	moved := h.ranOn(east, 0, 4)
+	h.open(h.ranOn(west, 0, 4)...)
+	h.await("tasks of a machine that was cut off do not run on the other", func() bool { return len(h.ranOn(west, 0, 4)) == 4 })
+	h.Logf("its tasks ran on the other machine %v after the cut", time.Since(cut).Round(time.Second))
 	if said := east.worker.output(); !strings.Contains(said, "the dispatcher is silent") || !strings.Contains(said, "what runs is killed") {
-		t.Errorf("the worker that was cut off said:\n%s", said)
+		h.Errorf("the worker that was cut off said:\n%s", said)
 	}
-	open(moved[0])
-	open(moved[1])
-	checkResults(t, ctx, s.api, ids, func(_ int, netns string) bool { return netns == west.netns })
+	h.open(moved...)
+	h.check(ids, west)
 
-	ip(t, "link", "set", east.cable, "up")
-	awaitWorkers(t, ctx, s.api, "east", "west")
-	ids = append(ids, submit(4, 4)...)
-	wait("the machine that is back has nothing to do", func() bool {
-		n := 0
-		for i := 4; i < 8; i++ {
-			if at(i, east) {
-				n++
-			}
-		}
-		return n == 2
+	ip(h.T, "link", "set", east.cable, "up")
+	awaitWorkers(h.T, h.ctx, h.s.api, "east", "west")
+	more := h.submit(4, 4)
+	h.await("the machine that is back has nothing to do", func() bool {
+		return len(h.ranOn(east, 4, 8)) == 2 && len(h.ranOn(west, 4, 8)) == 2
 	})
-	for i := 4; i < 8; i++ {
-		open(i)
-	}
+	h.open(4, 5, 6, 7)
+	h.check(more, east, west)
 	once := map[core.TaskID]string{}
-	for _, id := range ids {
+	for _, id := range append(ids, more...) {
 		once[id] = ""
 	}
-	checkResults(t, ctx, s.api, ids, func(int, string) bool { return true })
-	settledOnce(t, ctx, s.api, once)
+	settledOnce(h.T, h.ctx, h.s.api, once)
+}
+
+// check waits for results, which must come from these machines.
+func (h holds) check(ids []core.TaskID, from ...*machine) {
+	h.Helper()
+	for _, id := range ids {
+		task, result, err := h.s.api.Result(h.ctx, id, time.Minute)
+		var netns string
+		if err != nil || result == nil || json.Unmarshal(result.JSON, &netns) != nil ||
+			!slices.ContainsFunc(from, func(m *machine) bool { return m.netns == netns }) {
+			h.Fatalf("task %s is %s: %v, %v", id, task.State, result, err)
+		}
+	}
 }
 
 // awaitWorkers waits until just these run, by the names of their keys.
@@ -234,16 +242,5 @@ func awaitWorkers(t *testing.T, ctx context.Context, api *client.Client, names .
 	})
 	if err != nil {
 		t.Fatalf("the workers are %+v", all)
-	}
-}
-
-func checkResults(t *testing.T, ctx context.Context, api *client.Client, ids []core.TaskID, right func(i int, netns string) bool) {
-	t.Helper()
-	for i, id := range ids {
-		task, result, err := api.Result(ctx, id, time.Minute)
-		var netns string
-		if err != nil || result == nil || json.Unmarshal(result.JSON, &netns) != nil || !right(i, netns) {
-			t.Fatalf("task %d is %s: %v, %v", i, task.State, result, err)
-		}
 	}
 }
