@@ -23,7 +23,7 @@ const (
 	lastRehire  = 5 * time.Second        // doubling up to this
 	drainTime   = 20 * time.Second       // for a hired worker to end what it has
 	leaveTime   = stopNow * 3 / 4        // for one that is stopped at once to say goodbye
-	lastWords   = 100 * time.Millisecond // for the goodbye to arrive
+	lastWords   = 300 * time.Millisecond // for the goodbye to arrive
 )
 
 // hires reports whether workers are started from here for the socket modes: by an

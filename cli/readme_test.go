@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"faasctl/core"
 )
 
 // TestReadme types what the README's tour says, in one shell, against a stack
@@ -55,6 +57,43 @@ func TestReadme(t *testing.T) {
 		"\n\"hello stdin\"\n", "\n\"hello later\"\n", "greeting world", "unchanged", "exit code 1"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("the tour did not show %q; it showed:\n%s", want, out)
+		}
+	}
+}
+
+// TestCommandsInDocs reads each faasctl command in the documents and the units as
+// the program would: its verbs and flags exist.
+func TestCommandsInDocs(t *testing.T) {
+	var lines []string
+	for _, path := range []string{"../README.md", "../deploy/README.md", "../deploy/faasctl.service", "../deploy/faasctl-worker.service"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := filepath.Ext(path) == ".service"
+		for _, line := range strings.Split(string(text), "\n") {
+			if strings.HasPrefix(line, "```") {
+				code = line == "```sh"
+			}
+			for _, command := range strings.Split(strings.TrimPrefix(line, "ExecStart=/usr/local/bin/"), " && ") {
+				if code && strings.HasPrefix(command, "faasctl ") {
+					lines = append(lines, command)
+				}
+			}
+		}
+	}
+	if len(lines) < 20 {
+		t.Fatalf("only %q", lines)
+	}
+	for _, line := range lines {
+		out, err := exec.Command("sh", "-c", `faasctl() { printf '%s\0' "$@"; }; DISPATCHER=h:1; `+line).Output()
+		words := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+		if err != nil || len(words) == 0 {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		if _, err := arrange(newFake("").app().Commands, words); err != nil {
+			t.Errorf("%s: %v → %s", line, err, core.HintOf(err))
 		}
 	}
 }
