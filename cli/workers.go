@@ -60,13 +60,21 @@ func (e *environment) listWorkers(as string, all []core.Worker) error {
 		e.note("no workers\n  → start a dispatcher with some: faasctl dispatcher -m local -w 2; or connect one: faasctl worker push auto tcp://HOST:5555")
 		return nil
 	}
-	list := &table{head: []string{"WORKER", "MODE", "HOST", "STATE", "SLOTS", "BUSY", "HELD", "DONE", "FAILED", "JOINED"}, right: []int{4, 5, 6, 7, 8}}
+	list := &table{head: []string{"WORKER", "MODE", "HOST", "STATE", "SLOTS", "BUSY", "HELD", "DONE", "FAILED", "RATE", "SEEN", "JOINED"}, right: []int{4, 5, 6, 7, 8, 9}}
 	now := time.Now()
 	for _, w := range all {
 		list.add(plain("%s", w.ID), plain("%s", w.Mode), plain("%s", w.Host), workerState(w.State), plain("%d", w.Slots), plain("%d", w.Busy),
-			plain("%d", w.Held), plain("%d", w.Done), plain("%d", w.Failures), plain("%s", ago(w.Joined, now)))
+			plain("%d", w.Held), plain("%d", w.Done), plain("%d", w.Failures), plain("%s", perSecond(w.Rate)), plain("%s", ago(w.Seen, now)), plain("%s", ago(w.Joined, now)))
 	}
 	return e.printTable(list)
+}
+
+// perSecond writes a rate: two digits that matter at least.
+func perSecond(rate float64) string {
+	if rate == 0 || rate >= 10 {
+		return fmt.Sprintf("%.0f/s", rate)
+	}
+	return fmt.Sprintf("%.2g/s", rate)
 }
 
 func workerState(state core.WorkerState) cell {
@@ -127,7 +135,7 @@ func (e *environment) showWorker(as string, w core.Worker) error {
 	sort.Strings(names)
 	add("labels", strings.Join(names, " "))
 	add("slots", fmt.Sprintf("%d, of which %d execute; it holds %s", w.Slots, w.Busy, count(w.Held, "task")))
-	add("done", fmt.Sprintf("%d, of which %d failed", w.Done, w.Failures))
+	add("done", fmt.Sprintf("%d, of which %d failed; %s of late", w.Done, w.Failures, perSecond(w.Rate)))
 	add("dispatcher", string(w.Dispatcher))
 	now := time.Now()
 	add("joined", ago(w.Joined, now))

@@ -18,6 +18,7 @@ type peer struct {
 	holds     map[TaskID]*hold // handed out and not ended
 	unsettled int              // results received and not settled
 	seen      time.Time
+	pace      meter // of info.Done
 }
 
 // credit is how many more tasks the peer can be given. One that has many

@@ -259,8 +259,10 @@ func (d *Dispatcher) note(e Event) {
 
 func (d *Dispatcher) announce(leaving bool) {
 	a := Announcement{Dispatcher: d.info, Events: d.events, Leaving: leaving}
+	now := time.Now()
 	for _, p := range d.peers {
 		w := p.info
+		w.Rate, w.Unheard = p.pace.read(now, w.Done), now.Sub(p.seen)
 		w.Held, w.Busy = len(p.holds)+p.unsettled, min(len(p.holds), p.info.Slots)
 		if leaving && w.Mode == Local {
 			w.State = WorkerGone

@@ -60,9 +60,14 @@ type Worker struct {
 	Held         int               `json:"held"`  // what it holds: executing, waiting, or unsettled
 	Done         int64             `json:"done"`
 	Failures     int64             `json:"failures"`
+	Rate         float64           `json:"rate"` // tasks it ended per second, over the last RateWindow
 	Dispatcher   DispatcherID      `json:"dispatcher,omitempty"`
 	Joined       time.Time         `json:"joined,omitzero"`
-	Seen         time.Time         `json:"seen,omitzero"`
+	Seen         time.Time         `json:"seen,omitzero"` // when its dispatcher last heard of it
+	// Unheard is how long the dispatcher had not heard of the worker when it
+	// announced it: the store takes it off Seen, so that no host's clock is
+	// compared with another. Only in an Announcement.
+	Unheard time.Duration `json:"unheard,omitempty"`
 }
 
 // Interpreter is a Python that a worker can run functions with.

@@ -211,7 +211,7 @@ func (f *fixture) announce(a core.Announcement) []core.WorkerID {
 var rosterCases = map[string]func(*fixture){
 	"who is there": func(f *fixture) {
 		d := core.DispatcherInfo{ID: dispatcher, Principal: "p", Host: "here", PID: 7, Modes: []core.Mode{core.Local}}
-		w := core.Worker{ID: "w-one", Mode: core.Local, Host: "here", State: core.WorkerRunning, Slots: 2, Busy: 1, Done: 5, Interpreters: []core.Interpreter{{Path: "/p", Version: "3.11.7"}}}
+		w := core.Worker{ID: "w-one", Mode: core.Local, Host: "here", State: core.WorkerRunning, Slots: 2, Busy: 1, Done: 5, Rate: 2.5, Unheard: time.Hour, Interpreters: []core.Interpreter{{Path: "/p", Version: "3.11.7"}}}
 		f.announce(core.Announcement{Dispatcher: d, Workers: []core.Worker{w}, Events: []core.Event{{Kind: core.WorkerJoined, Worker: w.ID}}})
 		roster, err := f.Store.Roster(f.ctx)
 		f.must(err)
@@ -219,7 +219,10 @@ var rosterCases = map[string]func(*fixture){
 			f.Fatalf("roster: %+v", roster)
 		}
 		got := roster.Workers[0]
-		if got.Seen.IsZero() || got.State != core.WorkerRunning || got.Slots != 2 || got.Done != 5 || len(got.Interpreters) != 1 {
+		if silent := roster.Now.Sub(got.Seen); silent < time.Hour || silent > time.Hour+time.Minute || got.Rate != 2.5 || got.Unheard != 0 {
+			f.Fatalf("a worker not heard of for an hour when it was announced was seen %s ago, its rate is %v", silent, got.Rate)
+		}
+		if got.State != core.WorkerRunning || got.Slots != 2 || got.Done != 5 || len(got.Interpreters) != 1 {
 			f.Fatalf("worker: %+v", got)
 		}
 		if gotD := roster.Dispatchers[0]; gotD.Principal != "p" || gotD.PID != 7 || gotD.Seen.IsZero() {

@@ -82,6 +82,7 @@ func (s *Store) Roster(ctx context.Context) (core.Roster, error) {
 		if answer.Now.Sub(w.Seen) > silentAfter && w.State != core.WorkerGone {
 			w.State = core.WorkerLost
 		}
+		w.Seen, w.Unheard = w.Seen.Add(-w.Unheard), 0
 		answer.Workers = append(answer.Workers, w)
 	}
 	slices.SortFunc(answer.Dispatchers, func(a, b core.DispatcherInfo) int { return cmp.Compare(a.ID, b.ID) })

@@ -124,7 +124,7 @@ func (s *Store) Roster(ctx context.Context) (core.Roster, error) {
 		if err := json.Unmarshal(doc, &w); err != nil {
 			return err
 		}
-		w.Seen = seen
+		w.Seen, w.Unheard = seen.Add(-w.Unheard), 0
 		if answer.Now.Sub(seen) > silentAfter && w.State != core.WorkerGone {
 			w.State = core.WorkerLost
 		}
