@@ -84,7 +84,7 @@ func (b *Board) show(picture Top, err error) {
 		picture.Trouble = err.Error()
 	}
 	if _, news := picture.Since(b.picture); !news && b.drawn {
-		b.picture.Now = picture.Now
+		b.picture = picture // who was heard from, and when, is newer
 		return
 	}
 	b.picture, b.drawn = picture, true
@@ -94,8 +94,9 @@ func (b *Board) show(picture Top, err error) {
 
 // Watch calls each with the whole picture and then with what has changed, at most
 // ten times a second, until ctx is done or each fails. A watcher that is slow gets
-// fewer, larger deltas; nothing is kept for it. beat > 0 calls each with an empty
-// delta when nothing has changed for so long.
+// fewer, larger deltas; nothing is kept for it. beat > 0 calls each with a delta
+// when nothing has changed for so long. Once a beat the delta says who was heard
+// from, and when, as that alone is no news.
 func (b *Board) Watch(ctx context.Context, beat time.Duration, each func(t Top, whole bool) error) error {
 	b.mu.Lock()
 	if b.watchers++; b.watchers == 1 {
@@ -112,6 +113,7 @@ func (b *Board) Watch(ctx context.Context, beat time.Duration, each func(t Top, 
 		b.mu.Unlock()
 	}()
 	var shown Top
+	var heard time.Time // when shown last said who was heard from
 	whole := true
 	quiet := time.NewTimer(beat)
 	defer quiet.Stop()
@@ -123,6 +125,11 @@ func (b *Board) Watch(ctx context.Context, beat time.Duration, each func(t Top, 
 			if delta, news := picture.Since(shown); whole || news {
 				if whole {
 					delta = picture
+				} else if time.Since(heard) >= beat {
+					delta.Workers, delta.Dispatchers = picture.Workers, picture.Dispatchers
+				}
+				if delta.Workers != nil && delta.Dispatchers != nil {
+					heard = time.Now()
 				}
 				if err := each(delta, whole); err != nil {
 					return err
@@ -134,9 +141,13 @@ func (b *Board) Watch(ctx context.Context, beat time.Duration, each func(t Top, 
 		select {
 		case <-changed:
 		case <-quiet.C:
-			if err := each(Top{Now: picture.Now, Trouble: picture.Trouble}, false); err != nil {
+			b.mu.Lock()
+			picture = b.picture
+			b.mu.Unlock()
+			if err := each(Top{Now: picture.Now, Trouble: picture.Trouble, Workers: picture.Workers, Dispatchers: picture.Dispatchers}, false); err != nil {
 				return err
 			}
+			heard = time.Now()
 			quiet.Reset(beat)
 		case <-ctx.Done():
 			return context.Cause(ctx)

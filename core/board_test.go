@@ -99,6 +99,27 @@ func TestABoardIsQuietWhenNothingChanges(t *testing.T) {
 	})
 }
 
+// That a worker was heard from is no news by itself, yet ages are counted from it.
+func TestABoardTellsWhoWasHeardFrom(t *testing.T) {
+	onBoard(t, func(d *desk, w *watcher) {
+		began := time.Now()
+		for range 10 {
+			_, err := d.store.Announce(d.ctx, core.Announcement{Dispatcher: core.DispatcherInfo{ID: "d-1"}, Workers: []core.Worker{{ID: "w-1", State: core.WorkerRunning}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		s := w.now()
+		if p := s.picture; p.Workers == nil || len(*p.Workers) != 1 || (*p.Workers)[0].Seen.Sub(began) < 30*time.Second {
+			t.Fatalf("%+v", p.Workers)
+		}
+		if s.calls > 12 {
+			t.Fatalf("%d calls in 50 s for who was heard from, want one each 10 s", s.calls)
+		}
+	})
+}
+
 func TestABoardSaysWhenTheStoreIsGone(t *testing.T) {
 	dispatch(t, core.Push, func(r *rig) {
 		service, err := core.NewService(core.ServiceConfig{Store: r.Store})
