@@ -145,6 +145,8 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 		{"task ls", "ID", 0},
 		{"task show " + id, "id ", 0},
 		{"top --once", "", 0},
+		{"top --once -o json", `{"at":"`, 0},
+		{"top --once --plain", "faasctl: top: --once and --plain", 2},
 		{"events", "", 0},
 		{"doctor", "ok", 0},
 		{"version", "faasctl", 0},

@@ -19,9 +19,12 @@ import (
 func topCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
 		Name: "top", Category: catWatch, Usage: "watch the system live", ArgsUsage: "[SCREEN|task/ID]",
-		Description: "A dashboard of workers, queues, throughput and the latest tasks. Without a terminal, or on a dumb one, it prints one frame like --once.",
+		Description: "A dashboard of workers, queues, throughput and the latest tasks. Without a terminal, or on a dumb one, it prints one frame like --once.\n" +
+			"For scripts: --once -o json, or --plain, a line a second until Ctrl-C. docs/MONITORING.md describes what they print.",
 		Flags: append(urlFlags(),
 			&urfave.BoolFlag{Name: "once", Usage: "print one frame and exit"},
+			&urfave.BoolFlag{Name: "plain", Usage: "print a line a second until Ctrl-C, with rates of the last 10 s"},
+			outputFlag("table", "json"),
 			&urfave.BoolFlag{Name: "ascii", Usage: "draw without Unicode symbols; the default where the locale has none"},
 		),
 		Action: e.top,
@@ -29,8 +32,9 @@ func topCommand(e *environment) *urfave.Command {
 }
 
 func (e *environment) top(c *urfave.Context) error {
-	if c.NArg() > 1 {
-		return usage("top takes one screen, and %q is another", clip(c.Args().Get(1), 32))
+	as, err := topFormat(c)
+	if err != nil {
+		return err
 	}
 	api, err := client.New(client.Config{URL: c.String("url"), TokenFile: c.String("token-file")})
 	if err != nil {
@@ -39,10 +43,14 @@ func (e *environment) top(c *urfave.Context) error {
 	defer api.Close()
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	cfg := tui.Config{
-		Backend: topBackend{api}, URL: api.URL(), Open: c.Args().First(), Input: e.stdin, Output: e.stdout,
-		Colour: e.colour(), ASCII: c.Bool("ascii") || e.plainLocale(),
+	if c.Bool("plain") {
+		return e.topPlain(ctx, api, as)
 	}
+	if as == "json" {
+		return e.topJSON(ctx, api)
+	}
+	cfg := e.dashboard(api)
+	cfg.Open, cfg.ASCII = c.Args().First(), cfg.ASCII || c.Bool("ascii")
 	if c.Bool("once") || !e.interactive() {
 		if e.stdoutTTY {
 			cfg.Width = e.width()
@@ -50,6 +58,48 @@ func (e *environment) top(c *urfave.Context) error {
 		return tui.Once(ctx, cfg)
 	}
 	return tui.Run(ctx, cfg)
+}
+
+// topFormat reads -o, and refuses words and flags that contradict each other.
+func topFormat(c *urfave.Context) (string, error) {
+	as, err := format(c, "table", "json")
+	switch screen := clip(c.Args().First(), 32); {
+	case err != nil:
+		return "", err
+	case c.NArg() > 1:
+		return "", usage("top takes one screen, and %q is another", clip(c.Args().Get(1), 32))
+	case c.Bool("once") && c.Bool("plain"):
+		return "", usage("--once and --plain are at odds").WithHint("--once prints one frame, --plain a line a second")
+	case screen != "" && (as == "json" || c.Bool("plain")):
+		return "", usage("%q is a screen, and -o json and --plain show the whole", screen).
+			WithHint("leave it out; faasctl task ls -o json lists tasks, faasctl events -o json what happened")
+	}
+	return as, nil
+}
+
+// dashboard is how the dashboard of one server is drawn here.
+func (e *environment) dashboard(api *client.Client) tui.Config {
+	return tui.Config{
+		Backend: topBackend{api}, URL: api.URL(), Input: e.stdin, Output: e.stdout,
+		Colour: e.colour(), ASCII: e.plainLocale(),
+	}
+}
+
+// topJSON prints the picture of this moment as one line of JSON.
+func (e *environment) topJSON(ctx context.Context, api *client.Client) error {
+	var picture core.Top
+	enough := errors.New("enough")
+	err := api.Top(ctx, func(t core.Top, whole bool) error {
+		if !whole {
+			return nil
+		}
+		picture = t
+		return enough
+	})
+	if !errors.Is(err, enough) {
+		return err
+	}
+	return e.jsonLine(reportOf(picture))
 }
 
 // interactive reports whether there is a terminal that can be drawn on and
