@@ -30,6 +30,21 @@ func Address(text string) (string, error) {
 	return "tcp://" + net.JoinHostPort(host, port), nil
 }
 
+// Bindable reads the IP address to listen on, with or without brackets. localhost
+// is 127.0.0.1; libzmq would take it, and every other name, for that of a network
+// interface.
+func Bindable(text string) (netip.Addr, error) {
+	if text == "localhost" {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
+	}
+	ip, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
+	if err != nil {
+		return ip, core.Errorf(core.ErrInvalid, "", "%q is not an IP address to listen on", text).
+			WithHint("name one of this machine's (ip addr lists them), or 0.0.0.0 for all of them")
+	}
+	return ip, nil
+}
+
 func badAddress(text, why string) error {
 	return core.Errorf(core.ErrInvalid, "", "%q is no address of a dispatcher: %s", text, why).WithHint("write tcp://HOST:PORT, such as tcp://127.0.0.1:5555")
 }

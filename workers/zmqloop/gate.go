@@ -25,6 +25,7 @@ type gate struct {
 	zap    *zmq4.Socket
 
 	names    map[string]string // public key → name
+	refused  map[string]bool   // keys that the log has it of, since names changed
 	print    string            // of the directory, when names was read
 	revision int
 	next     time.Time // of the next look at the directory
@@ -34,6 +35,7 @@ const (
 	zapAddress = "inproc://zeromq.zap.01" // where libzmq asks
 	zapDomain  = "faasctl"
 	lookEvery  = time.Second
+	maxRefused = 64 // unknown keys with a line of their own in the log
 )
 
 func newGate(server ServerCurve, log *slog.Logger) (*gate, error) {
@@ -43,7 +45,7 @@ func newGate(server ServerCurve, log *slog.Logger) (*gate, error) {
 	if _, err := zmq4.AuthCurvePublic(server.Secret); err != nil {
 		return nil, core.Errorf(core.ErrInvalid, "sockets", "the server's secret key is none: %v", err)
 	}
-	g := &gate{server: server, log: log}
+	g := &gate{server: server, log: log, refused: map[string]bool{}}
 	if _, err := os.ReadDir(server.Allow); err != nil {
 		failed := core.Errorf(core.ErrInvalid, "sockets", "CURVE needs a directory of the keys that may connect")
 		failed.Err = err
@@ -116,10 +118,24 @@ func (g *gate) answer(q [][]byte) [][]byte {
 	}
 	key := zmq4.Z85encode(string(q[6]))
 	if _, ok := g.names[key]; !ok {
-		g.log.Warn("an unknown key was refused", "key", key, "address", string(q[3]))
+		g.noteRefused(key, string(q[3]))
 		return reply("400", "unknown key", "")
 	}
 	return reply("200", "OK", key)
+}
+
+// noteRefused logs an unknown key once: whoever has it goes on trying. It is
+// logged again when the directory has changed and still does not have it.
+func (g *gate) noteRefused(key, address string) {
+	if g.refused[key] || len(g.refused) > maxRefused {
+		return
+	}
+	g.refused[key] = true
+	if len(g.refused) > maxRefused {
+		g.log.Warn("more unknown keys were refused; they are not logged any more until the directory of allowed keys changes")
+		return
+	}
+	g.log.Warn("an unknown key was refused; if it is a friend's, put its .pub into the directory of allowed keys", "key", key, "address", address)
 }
 
 // read reads the directory again if it has changed.
@@ -157,7 +173,7 @@ func (g *gate) read() {
 	}
 	g.print = print
 	if !maps.Equal(names, g.names) {
-		g.names = names
+		g.names, g.refused = names, map[string]bool{}
 		g.revision++
 		g.log.Info("keys that may connect", "keys", len(names))
 	}

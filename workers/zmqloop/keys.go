@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/pebbe/zmq4"
 
@@ -33,7 +34,9 @@ func NewKeyPair() (KeyPair, error) {
 var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 
 // WriteKeyPair writes dir/name.key, which only its owner may read, and
-// dir/name.pub. It overwrites nothing.
+// dir/name.pub. It overwrites nothing, and leaves nothing behind when it fails:
+// ErrInvalid for a bad name or no directory, ErrConflict for a key that exists,
+// ErrForbidden for a directory that may not be written to.
 func WriteKeyPair(dir, name string, k KeyPair) error {
 	if !keyName.MatchString(name) {
 		return core.Errorf(core.ErrInvalid, "keys new", "%q cannot name a key", name).WithHint("use letters, digits, _ . and -; 64 characters at most")
@@ -44,19 +47,49 @@ func WriteKeyPair(dir, name string, k KeyPair) error {
 			return core.Errorf(core.ErrConflict, "keys new", "%s exists already", path).WithHint("choose another name, or remove the old key first")
 		}
 	}
+	return writeBoth(secret, public, k)
+}
+
+// writeBoth writes both halves or none: half a key would be in the way of the next
+// try.
+func writeBoth(secret, public string, k KeyPair) error {
 	if err := writeNew(secret, k.Secret, 0o600); err != nil {
 		return err
 	}
-	return writeNew(public, k.Public, 0o644)
+	if err := writeNew(public, k.Public, 0o644); err != nil {
+		return errors.Join(err, os.Remove(secret))
+	}
+	return nil
 }
 
+// writeNew writes a file that must not exist yet; nothing is left of one that
+// could not be written to the end.
 func writeNew(path, text string, mode os.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return err
+		return writeError(path, err)
 	}
 	_, err = f.WriteString(text + "\n")
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return writeError(path, errors.Join(err, os.Remove(path)))
+	}
+	return nil
+}
+
+// writeError says what kept a key from being written.
+func writeError(path string, err error) error {
+	class, hint := core.ErrUnavailable, "the disk may be full; df -h "+filepath.Dir(path)+" tells"
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		class, hint = core.ErrConflict, "choose another name, or remove the old key first"
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		class, hint = core.ErrInvalid, filepath.Dir(path)+" is no directory: make it, or name another one (--out DIR)"
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		class, hint = core.ErrForbidden, "name a directory of yours: faasctl keys new NAME --out DIR"
+	}
+	failed := core.Errorf(class, "keys new", "the key could not be written")
+	failed.Err = err
+	return failed.WithHint("%s", hint)
 }
 
 // LoadSecret reads NAME.key. It refuses a file that others than its owner can

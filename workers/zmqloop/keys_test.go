@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"faasctl/core"
@@ -91,6 +92,60 @@ func TestAddresses(t *testing.T) {
 		}
 		if CheckReach(address, true, false) != nil || CheckReach(address, false, true) != nil {
 			t.Errorf("%s is refused with keys, or against all advice", address)
+		}
+	}
+}
+
+// A key that cannot be written says why and what to do, and leaves no half behind.
+func TestKeysThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	locked := t.TempDir()
+	if err := os.Chmod(locked, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]*core.Class{filepath.Join(t.TempDir(), "none"): core.ErrInvalid}
+	if os.Getuid() != 0 { // whom no mode keeps out
+		cases[locked] = core.ErrForbidden
+	}
+	for dir, class := range cases {
+		if err := WriteKeyPair(dir, "w1", key(t)); core.ClassOf(err) != class || core.HintOf(err) == "" {
+			t.Errorf("%s: %v (%v)", dir, err, core.ClassOf(err))
+		}
+	}
+	for cause, class := range map[error]*core.Class{
+		fs.ErrPermission: core.ErrForbidden, syscall.EROFS: core.ErrForbidden, fs.ErrExist: core.ErrConflict, syscall.ENOTDIR: core.ErrInvalid,
+		syscall.ENOSPC: core.ErrUnavailable,
+	} {
+		if err := writeError("dir/w1.key", &fs.PathError{Op: "open", Path: "dir/w1.key", Err: cause}); core.ClassOf(err) != class || core.HintOf(err) == "" || !errors.Is(err, cause) {
+			t.Errorf("%v: %v (%v)", cause, err, core.ClassOf(err))
+		}
+	}
+	// The public half is in nobody's way when it is looked for, and cannot be
+	// written all the same.
+	dir := t.TempDir()
+	half := filepath.Join(dir, "w1.pub")
+	if err := writeNew(half, "x", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeBoth(filepath.Join(dir, "w1.key"), half, key(t)); core.ClassOf(err) != core.ErrConflict {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "w1.key")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("half a key is left: %v", err)
+	}
+}
+
+func TestBindable(t *testing.T) {
+	for text, want := range map[string]string{
+		"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "0.0.0.0": "0.0.0.0", "::1": "::1", "[::1]": "::1", "10.1.2.3": "10.1.2.3",
+		"box": "", "": "", "eth0": "", "*": "", "127.0.0.1:1": "", "[[::1]]": "",
+	} {
+		ip, err := Bindable(text)
+		if (err == nil) != (want != "") || err == nil && ip.String() != want || err != nil && (core.ClassOf(err) != core.ErrInvalid || core.HintOf(err) == "") {
+			t.Errorf("%q: %v %v", text, ip, err)
 		}
 	}
 }

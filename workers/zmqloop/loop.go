@@ -87,6 +87,7 @@ type Loop struct {
 	sockets []*Socket // those that are polled, without the bell
 	turn    int       // which socket is read first
 	gate    *gate     // nil without CURVE
+	watched int       // sockets that were watched so far
 }
 
 // New returns a Loop that Run sets going.
@@ -200,6 +201,9 @@ func (l *Loop) wait(next time.Time) error {
 	open := append([]*Socket(nil), l.sockets...)
 	for i := range open {
 		s := open[(i+l.turn)%len(open)]
+		if s.watcher != nil {
+			s.watcher.read()
+		}
 		for range fairShare {
 			m, ok := s.receive()
 			if !ok {

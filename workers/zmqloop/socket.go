@@ -14,11 +14,13 @@ import (
 
 // Socket is one socket of a Loop. Only the Owner's methods may use it.
 type Socket struct {
-	loop   *Loop
-	zmq    *zmq4.Socket
-	routed bool // it is a ROUTER
-	asked  bool // it is a REQ that awaits an answer
-	req    bool
+	loop    *Loop
+	zmq     *zmq4.Socket
+	routed  bool // it is a ROUTER
+	asked   bool // it is a REQ that awaits an answer
+	req     bool
+	stage   Stage
+	watcher *watcher // nil if nothing is told of it
 }
 
 // Outgoing messages that one peer may have waiting in libzmq; what is beyond
@@ -33,7 +35,7 @@ func (l *Loop) Router(address string) (*Socket, error) {
 		return nil, err
 	}
 	s.routed = true
-	errs := []error{s.zmq.SetRouterMandatory(1)}
+	errs := []error{s.zmq.SetRouterMandatory(1), l.countRefusals(s)}
 	if l.gate != nil {
 		errs = append(errs, l.gate.guard(s.zmq))
 	}
@@ -59,7 +61,7 @@ func (l *Loop) connect(kind zmq4.Type, address string) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	errs := []error{s.zmq.SetReconnectIvl(100 * time.Millisecond), s.zmq.SetReconnectIvlMax(time.Second)}
+	errs := []error{s.zmq.SetReconnectIvl(100 * time.Millisecond), s.zmq.SetReconnectIvlMax(time.Second), l.follow(s)}
 	if kind == zmq4.REQ {
 		s.req = true
 		errs = append(errs, s.zmq.SetReqRelaxed(1), s.zmq.SetReqCorrelate(1))
@@ -96,6 +98,9 @@ func (l *Loop) socket(kind zmq4.Type, address string) (*Socket, error) {
 }
 
 func (s *Socket) abandon(verb, address string, err error) error {
+	if s.watcher != nil {
+		_ = s.watcher.close(s.zmq)
+	}
 	_ = s.zmq.Close()
 	failed := core.Errorf(core.ErrUnavailable, "", "cannot %s %s", verb, address)
 	failed.Err = err
@@ -107,6 +112,9 @@ func (s *Socket) abandon(verb, address string, err error) error {
 
 func (l *Loop) add(s *Socket) {
 	l.poller.Add(s.zmq, zmq4.POLLIN)
+	if s.watcher != nil {
+		l.poller.Add(s.watcher.pair, zmq4.POLLIN)
+	}
 	l.sockets = append(l.sockets, s)
 }
 
@@ -121,11 +129,14 @@ func (s *Socket) Close(linger bool) error {
 		return nil
 	}
 	s.loop.sockets = slices.Delete(s.loop.sockets, i, i+1)
-	var dropped error
+	var errs []error
 	if !linger {
-		dropped = s.zmq.SetLinger(0)
+		errs = append(errs, s.zmq.SetLinger(0))
 	}
-	return errors.Join(dropped, s.loop.poller.RemoveBySocket(s.zmq), s.zmq.Close())
+	if s.watcher != nil {
+		errs = append(errs, s.loop.poller.RemoveBySocket(s.watcher.pair), s.watcher.close(s.zmq))
+	}
+	return errors.Join(append(errs, s.loop.poller.RemoveBySocket(s.zmq), s.zmq.Close())...)
 }
 
 // Send sends frames in one piece, through a ROUTER to the peer at the end of
