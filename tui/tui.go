@@ -88,7 +88,9 @@ func Run(ctx context.Context, cfg Config) error {
 	defer stop()
 	m := cfg.model()
 	m.ctx, m.backend = pumping, cfg.Backend
-	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithAltScreen(), tea.WithFPS(30),
+	// Signals are ctx's affair. Bubble Tea's own handler hangs for ever in its
+	// farewell when ctx ends with the same signal and is seen first.
+	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithoutSignalHandler(), tea.WithAltScreen(), tea.WithFPS(30),
 		tea.WithInput(cfg.Input), tea.WithOutput(cfg.Output))
 	pumped := make(chan error, 1)
 	p := newPump(cfg.Backend, cfg.Now, func(b Batch) { program.Send(b) })
