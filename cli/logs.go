@@ -15,8 +15,13 @@ func logsCommand(e *environment) *urfave.Command {
 		Name: "logs", Category: catTasks, Usage: "what tasks printed", ArgsUsage: "TASK... | -",
 		Description: "Its stdout goes to stdout and its stderr to stderr. Of each, the first and the last 32 KiB are kept.\n" +
 			"Exit code 10 when a task has not ended yet.",
-		Flags: append(urlFlags(), &urfave.DurationFlag{Name: "wait", Usage: "wait so long for the end, such as 30s (all tasks together)"}),
+		Flags: append(urlFlags(),
+			&urfave.DurationFlag{Name: "wait", Usage: "wait so long for the end, such as 30s (all tasks together)"},
+			&urfave.IntFlag{Name: "attempt", Usage: "what attempt `N` printed, of a task that was tried again; the last three are kept"}),
 		Action: func(c *urfave.Context) error {
+			if c.IsSet("attempt") {
+				return e.attemptLogs(c, c.Int("attempt"))
+			}
 			deadline := time.Now().Add(c.Duration("wait"))
 			several := c.NArg() > 1 || c.Args().First() == "-"
 			return e.eachTask(c, func(ctx context.Context, api *client.Client, id core.TaskID) error {
@@ -44,6 +49,29 @@ func logsCommand(e *environment) *urfave.Command {
 			})
 		},
 	}
+}
+
+// attemptLogs shows what one attempt of each task printed.
+func (e *environment) attemptLogs(c *urfave.Context, number int) error {
+	if number < 1 {
+		return usage("--attempt counts from 1")
+	}
+	if c.IsSet("wait") {
+		return usage("--wait and --attempt do not go together").WithHint("an attempt's output is kept when it has ended")
+	}
+	return e.eachTask(c, func(ctx context.Context, api *client.Client, id core.TaskID) error {
+		output, err := api.AttemptOutput(ctx, id, number)
+		if err != nil {
+			return err
+		}
+		if c.NArg() > 1 || c.Args().First() == "-" {
+			e.note("task %s, attempt %d", id, number)
+		}
+		if output.Empty() {
+			e.note("faasctl: attempt %d of task %s printed nothing", number, id)
+		}
+		return e.output(output, e.data)
+	})
 }
 
 // output shows what a task printed: its stdout through show, its stderr to

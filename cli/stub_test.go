@@ -64,6 +64,7 @@ func (s *stub) task(task core.Task, result wire.Result, output core.Output) {
 	s.says("GET "+path, 200, task)
 	s.says("GET "+path+"/result", status, result)
 	s.says("GET "+path+"/logs", 200, output)
+	s.says("GET "+path+"/attempts", 200, wire.Attempts{Attempts: []core.Attempt{{Number: 1, End: core.AttemptCompleted}}})
 	s.says("GET "+path+"/spec", 200, wire.Spec{Spec: core.Spec{Codec: core.JSON}, Args: json.RawMessage("[3]"), Kwargs: json.RawMessage("{}")})
 	s.on("POST /v1/tasks", func(w http.ResponseWriter, r *http.Request) {
 		var call wire.Call

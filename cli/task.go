@@ -153,29 +153,35 @@ func taskShowCommand(e *environment) *urfave.Command {
 				if err != nil {
 					return err
 				}
+				attempts, err := api.Attempts(ctx, id)
+				if err != nil {
+					return err
+				}
 				if as == "json" {
-					return e.jsonLine(taskDocument(task, spec, result))
+					return e.jsonLine(taskDocument(task, spec, result, attempts))
 				}
 				if !first {
 					_ = e.data([]byte("\n"))
 				}
 				first = false
-				return e.pairs(as, describeTask(task, spec, result))
+				return e.pairs(as, append(describeTask(task, spec, result), describeAttempts(task, attempts)...))
 			})
 		},
 	}
 }
 
 // taskDocument is what task show -o json prints.
-func taskDocument(task core.Task, spec core.Spec, result *core.Result) any {
+func taskDocument(task core.Task, spec core.Spec, result *core.Result, attempts []core.Attempt) any {
 	document := struct {
 		core.Task
-		Timeout string            `json:"timeout,omitempty"`
-		Retries int               `json:"retries,omitempty"`
-		Labels  map[string]string `json:"labels,omitempty"`
-		Call    json.RawMessage   `json:"call,omitempty"` // [args, kwargs]
-		Result  *core.Result      `json:"result,omitempty"`
-	}{Task: task, Retries: spec.Retries, Labels: spec.Labels, Result: result}
+		Timeout  string            `json:"timeout,omitempty"`
+		Retries  int               `json:"retries,omitempty"`
+		Labels   map[string]string `json:"labels,omitempty"`
+		RetryOf  core.TaskID       `json:"retry_of,omitempty"`
+		Call     json.RawMessage   `json:"call,omitempty"` // [args, kwargs]
+		Result   *core.Result      `json:"result,omitempty"`
+		Attempts []core.Attempt    `json:"attempts"`
+	}{Task: task, Retries: spec.Retries, Labels: spec.Labels, RetryOf: spec.RetryOf, Result: result, Attempts: attempts}
 	if spec.Timeout > 0 {
 		document.Timeout = spec.Timeout.String()
 	}
@@ -205,6 +211,8 @@ func describeTask(task core.Task, spec core.Spec, result *core.Result) [][2]stri
 	for name, value := range spec.Labels {
 		add("label", name+"="+value)
 	}
+	add("retry of", string(spec.RetryOf))
+	add("retried as", string(task.RetriedAs))
 	add("submitted", clock(task.Submitted))
 	if task.State == core.Delayed {
 		add("due", clock(task.Due))

@@ -65,6 +65,13 @@ type TaskStore interface {
 	Results(ctx context.Context, ids []TaskID) ([]*Result, error)
 	// Output returns what an ended task printed; empty if nothing.
 	Output(ctx context.Context, id TaskID) (Output, error)
+	// Attempts returns the attempts before the present one, oldest first, at
+	// most KeepAttempts; ErrNotFound if there is no task. The present or last
+	// one is in the record.
+	Attempts(ctx context.Context, id TaskID) ([]Attempt, error)
+	// AttemptOutput returns what one of these attempts printed; empty if
+	// nothing, or if it is not kept any more.
+	AttemptOutput(ctx context.Context, id TaskID, number int) (Output, error)
 	// List returns tasks newest first.
 	List(ctx context.Context, filter TaskFilter) (TaskPage, error)
 	// Cancel ends QUEUED and DELAYED tasks at once and asks for the end of

@@ -78,8 +78,10 @@ type Task struct {
 	Attempt    int         `json:"attempt"`              // times it was started
 	Deliveries int         `json:"deliveries,omitempty"` // times its worker or dispatcher vanished
 	Worker     WorkerID    `json:"worker,omitempty"`
-	Cancelling bool        `json:"cancelling,omitempty"` // a cancel was asked for and has not taken effect
-	Failure    FailureKind `json:"failure,omitempty"`    // kind alone; the whole is in its Result
+	Cancelling bool        `json:"cancelling,omitempty"`   // a cancel was asked for and has not taken effect
+	Failure    FailureKind `json:"failure,omitempty"`      // kind alone; the whole is in its Result
+	Type       string      `json:"failure_type,omitempty"` // class of what a FAILED task raised, such as "ValueError"; at most 64 bytes
+	RetriedAs  TaskID      `json:"retried_as,omitempty"`   // the newest task that runs an ended one again; its Spec points back
 	Submitted  time.Time   `json:"submitted,omitzero"`
 	Due        time.Time   `json:"due,omitzero"` // of a DELAYED task
 	Claimed    time.Time   `json:"claimed,omitzero"`

@@ -17,8 +17,9 @@ type taskResult struct {
 }
 
 type taskLogs struct {
-	ID     string `path:"id" doc:"a task's id"`
-	Format string `query:"format" enum:"json,text" doc:"text gives standard output and then standard error, as plain text; default: json"`
+	ID      string `path:"id" doc:"a task's id"`
+	Format  string `query:"format" enum:"json,text" doc:"text gives standard output and then standard error, as plain text; default: json"`
+	Attempt int    `query:"attempt" minimum:"1" doc:"what this attempt printed; default: what the task ended with"`
 }
 
 func resultRoutes(a *api) {
@@ -33,7 +34,7 @@ func resultRoutes(a *api) {
 	}}
 	logs := huma.Operation{
 		OperationID: "tasks-logs", Method: http.MethodGet, Path: "/v1/tasks/{id}/logs", Tags: []string{"tasks"}, RejectUnknownQueryParameters: true,
-		Summary: "What a task printed", Errors: append([]int{http.StatusBadRequest, http.StatusNotFound}, commonErrors...),
+		Summary: "What a task printed", Errors: append([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity}, commonErrors...),
 		Responses: map[string]*huma.Response{"200": {Description: "Head and tail of each stream, in base64; or plain text", Content: map[string]*huma.MediaType{
 			jsonType:     {Schema: schemaOf[core.Output](a, "")},
 			"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}},
@@ -79,7 +80,12 @@ func (s *Server) logs(ctx context.Context, p *taskLogs) (*streamed, error) {
 	if err != nil {
 		return nil, s.refusal(ctx, err)
 	}
-	_, output, err := s.service.Output(ctx, id)
+	var output core.Output
+	if p.Attempt > 0 {
+		_, output, err = s.service.AttemptOutput(ctx, id, p.Attempt)
+	} else {
+		_, output, err = s.service.Output(ctx, id)
+	}
 	if err != nil {
 		return nil, s.refusal(ctx, err)
 	}

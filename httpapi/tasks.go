@@ -50,6 +50,10 @@ func taskRoutes(a *api) {
 		Summary: "Show what was asked for, with its arguments",
 	}, a.s.spec)
 	declare(a, huma.Operation{
+		OperationID: "tasks-attempts", Method: http.MethodGet, Path: "/v1/tasks/{id}/attempts", Tags: tags, Errors: idErrors,
+		Summary: "What became of each start of a task",
+	}, a.s.attempts)
+	declare(a, huma.Operation{
 		OperationID: "tasks-cancel", Method: http.MethodPost, Path: "/v1/tasks/{id}/cancel", Tags: tags, Errors: idErrors,
 		Summary: "Ask for the end of a task",
 	}, a.s.cancelOne)
@@ -206,6 +210,18 @@ func (s *Server) spec(ctx context.Context, p *taskRef) (*answer[wire.Spec], erro
 	}
 	out.Args, out.Kwargs = pair[0], pair[1]
 	return reply(out), nil
+}
+
+func (s *Server) attempts(ctx context.Context, p *taskRef) (*answer[wire.Attempts], error) {
+	id, err := core.ParseTaskID(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	_, all, err := s.service.Attempts(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return reply(wire.Attempts{Attempts: listed(all)}), nil
 }
 
 func (s *Server) cancelOne(ctx context.Context, p *taskRef) (*answer[wire.Cancelled], error) {

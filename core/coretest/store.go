@@ -24,6 +24,7 @@ func RunStore(t *testing.T, open Open) {
 		{"Listing", listCases},
 		{"Leases", leaseCases},
 		{"Release", releaseCases},
+		{"Attempts", attemptCases},
 		{"Time", timeCases},
 		{"Events", eventCases},
 		{"Roster", rosterCases},

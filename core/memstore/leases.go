@@ -100,7 +100,9 @@ func (s *Store) start(r *record, worker core.WorkerID, at time.Time) (core.Event
 		return core.Event{}, false
 	}
 	r.started = true
-	r.task.Started = at
+	if r.task.Started = at; at.Before(r.task.Claimed) {
+		r.task.Started = r.task.Claimed
+	}
 	r.task.Attempt++
 	s.count(r, func(t *core.Totals) { t.Started++ })
 	return s.event(r, core.TaskStarted), true
@@ -181,11 +183,19 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 }
 
 func (s *Store) settle(r *record, item core.Settlement, now time.Time) core.Event {
-	r.settled, r.output = item.Lease, item.Output
+	r.settled = item.Lease
+	again := item.RetryIn > 0 && item.State == core.Failed
+	if again {
+		item.Output = item.Output.Clip(core.KeepAttemptStream)
+	}
 	if item.Worker != "" {
 		r.task.Worker = item.Worker
 	}
+	if again && !r.task.Cancelling {
+		return s.again(r, item, now)
+	}
 	result := item.Result
+	r.output = item.Output
 	switch {
 	case r.task.Cancelling && item.State != core.Cancelled:
 		return s.end(r, core.VerbCancel, cancelled("while it ran"), now)
@@ -193,15 +203,20 @@ func (s *Store) settle(r *record, item core.Settlement, now time.Time) core.Even
 		return s.end(r, core.VerbCancel, &result, now)
 	case item.State == core.Completed:
 		return s.end(r, core.VerbSettle, &result, now)
-	case item.RetryIn > 0:
-		s.move(r, core.VerbRetry)
-		r.task.Due, r.expiry = now.Add(item.RetryIn), time.Time{}
-		s.count(r, func(t *core.Totals) { t.Retried++ })
-		event := s.event(r, core.TaskRetried)
-		event.Detail = string(result.Failure.Kind)
-		return event
 	}
 	return s.end(r, core.VerbFail, &result, now)
+}
+
+// again makes a failed task wait for its next attempt.
+func (s *Store) again(r *record, item core.Settlement, now time.Time) core.Event {
+	s.move(r, core.VerbRetry)
+	r.task.Due = now.Add(item.RetryIn)
+	s.count(r, func(t *core.Totals) { t.Retried++ })
+	event := s.event(r, core.TaskRetried)
+	event.Detail = string(item.Result.Failure.Kind)
+	r.remember(core.AttemptRetried, r.started, now, item)
+	r.unclaim()
+	return event
 }
 
 // Release implements core.LeaseStore.
@@ -270,8 +285,15 @@ func (s *Store) requeue(r *record, reason core.ReleaseReason) core.Event {
 	} else {
 		s.count(r, func(t *core.Totals) { t.Released++ })
 	}
+	if r.started {
+		end := core.AttemptReleased
+		if reason == core.ReleaseVanished {
+			end = core.AttemptLost
+		}
+		r.remember(end, true, time.Now(), core.Settlement{})
+	}
 	s.move(r, core.VerbRelease)
-	r.expiry, r.task.Worker, r.owner = time.Time{}, "", ""
+	r.unclaim()
 	s.queue(r.task.Queue).pushFront(r)
 	return event
 }

@@ -66,6 +66,8 @@ type record struct {
 	settled  core.Lease
 	result   *core.Result
 	output   core.Output
+	history  []core.Attempt
+	outputs  map[int]core.Output // of attempts in history
 }
 
 type claimAnswer struct {
@@ -119,7 +121,9 @@ func (s *Store) end(r *record, verb core.Verb, result *core.Result, now time.Tim
 		event.Kind = core.TaskFailed
 	}
 	if result.Failure != nil {
-		r.task.Failure = result.Failure.Kind
+		if r.task.Failure = result.Failure.Kind; r.task.State == core.Failed {
+			r.task.Type = core.FailureType(result.Failure)
+		}
 		event.Detail = string(result.Failure.Kind)
 	}
 	if !r.task.Started.IsZero() {

@@ -40,6 +40,9 @@ func (s *Store) accept(item core.Submission, now time.Time) core.Event {
 		Queue: item.Spec.Queue, Priority: item.Spec.Priority, Submitted: now,
 	}}
 	s.tasks[item.ID] = r
+	if old := s.tasks[item.Spec.RetryOf]; old != nil {
+		old.task.RetriedAs = item.ID
+	}
 	s.count(r, func(t *core.Totals) { t.Submitted++ })
 	if item.Delay > 0 {
 		s.move(r, core.VerbDelay)

@@ -56,6 +56,10 @@ func (k keys) fixed() []string {
 		k.workersSeen(),      // 33 zset of worker ids by time
 		k.drains(),           // 34 set of worker ids whose drain was asked for
 		k.depths(),           // 35 hash: queue → how many tasks it holds
+		k.base + "h:",        // 36 family, task id: list of its attempts before the present one
+		k.base + "ho:",       // 37 family, task id: hash: attempt → its output envelope
+		k.dead(),             // 38 zset of dead letters, in order of their ids
+		k.deadOf(""),         // 39 family, function id: zset of its dead letters
 	}
 }
 
@@ -65,9 +69,15 @@ func (k keys) args(id core.TaskID) string   { return k.base + "a:" + string(id) 
 func (k keys) result(id core.TaskID) string { return k.base + "r:" + string(id) }
 func (k keys) output(id core.TaskID) string { return k.base + "o:" + string(id) }
 
+func (k keys) history(id core.TaskID) string { return k.base + "h:" + string(id) }
+func (k keys) outputs(id core.TaskID) string { return k.base + "ho:" + string(id) }
+
 func (k keys) index(state core.State) string            { return k.base + "i:" + string(state) }
 func (k keys) all() string                              { return k.base + "all" }
 func (k keys) failedOf(function core.FunctionID) string { return k.base + "x:" + string(function) }
+
+func (k keys) dead() string                           { return k.base + "dead" }
+func (k keys) deadOf(function core.FunctionID) string { return k.base + "dead:" + string(function) }
 
 func (k keys) events() string   { return k.base + "events" }
 func (k keys) counters() string { return k.base + "counters" }

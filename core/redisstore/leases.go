@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -118,11 +119,18 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 	verdicts := make([]core.Verdict, 0, len(batch))
 	size := func(i int) int { return 1024 + len(batch[i].Result.JSON) + len(batch[i].Result.Pickle) }
 	err := parcels(len(batch), size, func(from, to int) error {
-		args := append(make([]any, 0, 2+11*(to-from)), s.cfg.KeepEvents, cancelledDuring)
+		args := append(make([]any, 0, 2+13*(to-from)), s.cfg.KeepEvents, cancelledDuring)
 		for _, item := range batch[from:to] {
 			result, err := sealResult(item.Result)
 			if err != nil {
 				return &core.Error{Class: core.ErrInvalid, Op: "settle", Detail: "a result cannot be stored", Err: err}
+			}
+			detail := []byte(nil)
+			if item.RetryIn > 0 && item.State == core.Failed {
+				if detail, err = json.Marshal(core.ShortFailure(item.Result.Failure)); err != nil {
+					return err
+				}
+				item.Output = item.Output.Clip(core.KeepAttemptStream)
 			}
 			output, err := sealOutput(item.Output)
 			if err != nil {
@@ -139,7 +147,7 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 				return core.Errorf(core.ErrInvalid, "settle", "a task cannot be settled as %q", item.State)
 			}
 			args = append(args, string(item.Task), item.Epoch, item.Claim, string(item.Worker), string(item.State),
-				flag(item.Started), max(0, item.Elapsed.Microseconds()), max(0, millis(item.RetryIn)), short(string(kind)), result, output)
+				flag(item.Started), max(0, item.Elapsed.Microseconds()), max(0, millis(item.RetryIn)), short(string(kind)), result, output, core.FailureType(item.Result.Failure), detail)
 		}
 		some, err := words[core.Verdict](ctx, s, "settle", s.scripts.settle, to-from, args)
 		verdicts = append(verdicts, some...)

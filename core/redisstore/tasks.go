@@ -15,7 +15,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 	refused := make([]error, len(batch))
 	size := func(i int) int { return len(batch[i].Spec.Args) + 512 }
 	err := parcels(len(batch), size, func(from, to int) error {
-		args := make([]any, 1, 1+8*(to-from))
+		args := make([]any, 1, 1+9*(to-from))
 		args[0] = s.cfg.KeepEvents
 		asked := make([]int, 0, to-from)
 		for i := from; i < to; i++ {
@@ -33,7 +33,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 				return err
 			}
 			args = append(args, string(item.ID), string(item.Spec.Function), string(item.Spec.Codec), item.Spec.Queue,
-				priority, max(0, millis(item.Delay)), envelope, apart)
+				priority, max(0, millis(item.Delay)), envelope, apart, short(string(item.Spec.RetryOf)))
 			asked = append(asked, i)
 		}
 		if len(asked) == 0 {

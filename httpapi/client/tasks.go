@@ -140,6 +140,22 @@ func (c *Client) Output(ctx context.Context, id core.TaskID) (core.Output, error
 	return output, err
 }
 
+// Attempts returns what became of each start of a task, oldest first: at most
+// the last core.KeepAttempts before the present one, and that.
+func (c *Client) Attempts(ctx context.Context, id core.TaskID) ([]core.Attempt, error) {
+	var answer wire.Attempts
+	err := c.get(ctx, taskPath(id, "/attempts"), nil, 0, &answer)
+	return answer.Attempts, err
+}
+
+// AttemptOutput returns what one attempt printed: ErrNotFound when there was no
+// such attempt, ErrGone when its output is not kept any more.
+func (c *Client) AttemptOutput(ctx context.Context, id core.TaskID, number int) (core.Output, error) {
+	var output core.Output
+	err := c.get(ctx, taskPath(id, "/logs"), url.Values{"attempt": {strconv.Itoa(number)}}, 0, &output)
+	return output, err
+}
+
 // Spec returns what was asked for, with its arguments.
 func (c *Client) Spec(ctx context.Context, id core.TaskID) (core.Spec, error) {
 	var answer wire.Spec

@@ -95,6 +95,11 @@ type Spec struct {
 	Pickle  []byte          `json:"pickle,omitempty" doc:"of a dill call: base64 of the pickled (args, kwargs)"`
 }
 
+// Attempts is a task's history.
+type Attempts struct {
+	Attempts []core.Attempt `json:"attempts" doc:"oldest first: at most the last 20 before the present one, and that"`
+}
+
 // IDs names tasks.
 type IDs struct {
 	IDs []string `json:"ids" doc:"task ids, at most 1000"`

@@ -16,10 +16,13 @@ for _, id in ipairs(ids) do
   old[#old + 1] = id
   if r[1] then
     leave(r[2], id)
-    if r[2] == 'FAILED' then into(leaving, K.failed_of .. r[3], id) end
+    if r[2] == 'FAILED' then
+      into(leaving, K.failed_of .. r[3], id)
+      exhume(id, r[3])
+    end
   end
   into(leaving, K.all, id)
-  call('UNLINK', K.task .. id, K.spec .. id, K.args .. id, K.result .. id, K.output .. id)
+  call('UNLINK', K.task .. id, K.spec .. id, K.args .. id, K.result .. id, K.output .. id, K.history .. id, K.outputs .. id)
 end
 if #old > 0 then call('LTRIM', line, #old, -1) end
 flush(false)

@@ -16,8 +16,8 @@ end
 -- give_back takes a RUNNING task from its holder.
 local function give_back(id, vanished)
   local key = K.task .. id
-  local f = call('HMGET', key, 'fn', 'at', 'wo', 'di', 'tb', 'ts', 'ca', 'sl', 'q', 'pr')
-  local r = {fn = f[1], at = f[2], wo = f[3], di = f[4], tb = tonumber(f[5]), ts = tonumber(f[6])}
+  local f = call('HMGET', key, 'fn', 'at', 'wo', 'di', 'tb', 'ts', 'ca', 'sl', 'q', 'pr', 'tc')
+  local r = {fn = f[1], at = f[2], wo = f[3], di = f[4], tb = tonumber(f[5]), ts = tonumber(f[6]), tc = tonumber(f[11])}
   local deliveries = vanished and charge(key, f[8] == '1') or 0
   -- Without its claim id the lease can neither be renewed nor settled.
   if f[7] == '1' then
@@ -29,6 +29,7 @@ local function give_back(id, vanished)
     call('SET', K.result .. id, ARGV[5])
     finish(id, 'RUNNING', 'FAILED', 'lost', r)
   else
+    if f[8] == '1' then remember(id, vanished and 'lost' or 'released', r, tonumber(r.at), '', '', '') end
     call('HSET', key, 'st', 'QUEUED')
     call('HDEL', key, 'cl', 'di', 'wo', 'pn', 'sl', 'tc', 'tb')
     leave('RUNNING', id)

@@ -11,7 +11,7 @@
 --   ep epoch · cl claim id (kept by settle, dropped by release) · di dispatcher
 --   at attempt · de deliveries · un unstarted vanished releases
 --   sl 1 = started under this lease · wo worker · pn its principal · ca 1 = cancel asked for
---   fk failure kind · ts submitted · td due · tc claimed · tb started · tf finished
+--   fk failure kind · ft failure type · ra retried as · ts submitted · td due · tc claimed · tb started · tf finished
 
 local K = {
   task = KEYS[1], spec = KEYS[2], args = KEYS[3], result = KEYS[4], output = KEYS[5],
@@ -22,6 +22,7 @@ local K = {
   fn = KEYS[23], functions = KEYS[24], fversion = KEYS[25], flatest = KEYS[26],
   fhighest = KEYS[27], fidentity = KEYS[28], body = KEYS[29],
   dispatchers = KEYS[30], dispatchers_seen = KEYS[31], workers = KEYS[32], workers_seen = KEYS[33], drains = KEYS[34], depths = KEYS[35],
+  history = KEYS[36], outputs = KEYS[37], dead = KEYS[38], dead_of = KEYS[39],
 }
 local KEEP = tonumber(ARGV[1])
 local CHUNK = 512 -- unpack fails near 8,000 values
@@ -169,9 +170,35 @@ local function flush_queues(front)
   call('PUBLISH', K.hint_work, '')
 end
 
+-- bury and exhume: whether an ended task is a dead letter. One is FAILED,
+-- nothing will try it again, and nobody has. One that expired was not to be run
+-- so late, so that its end is what its client asked for.
+local function bury(id, fn)
+  into(entering, K.dead, 0, id)
+  into(entering, K.dead_of .. fn, 0, id)
+end
+local function exhume(id, fn)
+  into(leaving, K.dead, id)
+  into(leaving, K.dead_of .. fn, id)
+end
+
+-- remember adds an attempt that did not end its task to the task's history. r
+-- is as for finish, with tc; elapsed is in microseconds or ''; detail is JSON or ''.
+-- A task that ends at its first attempt has no history: the record tells all.
+local ATTEMPTS, OUTPUTS = 20, 3
+local function remember(id, what, r, attempt, elapsed, detail, output)
+  local length = call('RPUSH', K.history .. id, table.concat({what, attempt, r.wo or '', r.tc or 0, r.tb or 0, now, elapsed, detail}, '\t'))
+  if length > ATTEMPTS then call('LTRIM', K.history .. id, -ATTEMPTS, -1) end
+  if output == '' then return end
+  call('HSET', K.outputs .. id, attempt, output)
+  for _, n in ipairs(call('HKEYS', K.outputs .. id)) do
+    if tonumber(n) <= attempt - OUTPUTS then call('HDEL', K.outputs .. id, n) end
+  end
+end
+
 -- finish ends a task: state, indexes, what waiters and gc look at, the event.
--- r holds fn, at, ts, tb, wo and di of the record, and changed when at, tb or wo
--- have to be written; run is the time it ran in microseconds, when its worker
+-- r holds fn, at, ts, tb, wo and di of the record, ft when its failure has a
+-- type, and changed when at, tb or wo have to be written; run is the time it ran in microseconds, when its worker
 -- measured it.
 local endings = {COMPLETED = 'completed', FAILED = 'failed', CANCELLED = 'cancelled'}
 
@@ -182,13 +209,17 @@ local function finish(id, from, to, kind, r, run)
   else
     call('HSET', key, 'st', to, 'tf', now)
     if kind ~= '' then call('HSET', key, 'fk', kind) end
+    if to == 'FAILED' and (r.ft or '') ~= '' then call('HSET', key, 'ft', r.ft) end
     if r.changed then call('HSET', key, 'wo', r.wo) end
     if r.changed and r.tb then call('HSET', key, 'at', r.at, 'tb', r.tb) end
   end
   leave(from, id)
   enter(to, id, 0)
   into(gone, K.done .. (to == 'FAILED' and to or 'COMPLETED'), id)
-  if to == 'FAILED' then into(entering, K.failed_of .. r.fn, 0, id) end
+  if to == 'FAILED' then
+    into(entering, K.failed_of .. r.fn, 0, id)
+    if kind ~= 'expired' then bury(id, r.fn) end
+  end
   ended[#ended + 1] = id
   local wait = ''
   if r.tb then

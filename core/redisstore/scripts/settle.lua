@@ -5,7 +5,8 @@
 -- ARGV     [1] events kept, [2] result envelope of a cancelled task, then for
 --          each lease: task, epoch, claim id, worker or '', state,
 --          1 = started, ran so many microseconds, retry in ms (0 = no),
---          failure kind or '', result envelope, output envelope or ''
+--          failure kind or '', result envelope, output envelope or '',
+--          failure type or '', what a history keeps of the failure or ''
 -- returns  per lease: ok, already or stale
 drain()
 local verdicts = {}
@@ -20,8 +21,9 @@ end
 
 -- again makes a failed task wait for its next attempt. Its claim id stays, so
 -- that the same settlement is known when it comes again.
-local function again(id, r, delay, kind)
+local function again(id, r, delay, kind, started, elapsed, detail, output)
   local key = K.task .. id
+  remember(id, 'retried', r, started and tonumber(r.at) or 0, elapsed, detail, output)
   call('HSET', key, 'st', 'DELAYED', 'td', now + delay, 'at', r.at or 0)
   call('HDEL', key, 'sl', 'wo', 'pn', 'di', 'tc', 'tb')
   leave('RUNNING', id)
@@ -29,7 +31,7 @@ local function again(id, r, delay, kind)
   event('retried', 'task.retried', id, r.fn, r.wo, r.di, r.at, kind)
 end
 
-for i = 3, #ARGV, 11 do
+for i = 3, #ARGV, 13 do
   local id, worker, state = ARGV[i], ARGV[i + 3], ARGV[i + 4]
   local key = K.task .. id
   local f = call('HMGET', key, 'st', 'ep', 'cl', 'ca', 'sl', 'at', 'fn', 'wo', 'di', 'tc', 'tb', 'ts')
@@ -38,6 +40,7 @@ for i = 3, #ARGV, 11 do
     local r = {fn = f[7], at = f[6], wo = f[8], di = f[9], tc = tonumber(f[10]), tb = tonumber(f[11]), ts = tonumber(f[12])}
     local started, elapsed, delay, kind = ARGV[i + 5] == '1', tonumber(ARGV[i + 6]), tonumber(ARGV[i + 7]), ARGV[i + 8]
     local result = ARGV[i + 9]
+    r.ft = ARGV[i + 11]
     if worker ~= '' and worker ~= r.wo then r.wo, r.changed = worker, true end
     r.wo = r.wo or ''
     if started and f[5] ~= '1' then start(id, r, elapsed) end
@@ -45,7 +48,7 @@ for i = 3, #ARGV, 11 do
       state, kind, result, delay = 'CANCELLED', 'cancelled', ARGV[2], 0
     end
     if state == 'FAILED' and delay > 0 then
-      again(id, r, delay, kind)
+      again(id, r, delay, kind, started or f[5] == '1', elapsed, ARGV[i + 12], ARGV[i + 10])
     else
       call('SET', K.result .. id, result)
       if ARGV[i + 10] ~= '' then call('SET', K.output .. id, ARGV[i + 10]) end

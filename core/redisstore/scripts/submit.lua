@@ -4,7 +4,8 @@
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, then for each task:
 --          id, function, codec, queue, priority, delay in ms,
---          spec envelope, arguments when they are not in the envelope (else '')
+--          spec envelope, arguments when they are not in the envelope (else ''),
+--          the ended task that it runs again (else '')
 -- returns  per task: 1 accepted or known, 0 no such function
 local answers, known = {}, {}
 
@@ -19,13 +20,13 @@ end
 
 -- Which ids exist is asked for all of them at once.
 local exists = {}
-for i = 2, #ARGV, 8 * CHUNK do
+for i = 2, #ARGV, 9 * CHUNK do
   local ids = {}
-  for j = i, math.min(i + 8 * CHUNK - 1, #ARGV), 8 do ids[#ids + 1] = ARGV[j] end
+  for j = i, math.min(i + 9 * CHUNK - 1, #ARGV), 9 do ids[#ids + 1] = ARGV[j] end
   for n, score in ipairs(call('ZMSCORE', K.all, unpack(ids))) do exists[ids[n]] = score and true end
 end
 
-for i = 2, #ARGV, 8 do
+for i = 2, #ARGV, 9 do
   local id, fn, codec, queue, priority, delay = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], tonumber(ARGV[i + 5])
   local key = K.task .. id
   local answer = 1
@@ -47,6 +48,11 @@ for i = 2, #ARGV, 8 do
       end
       into(entering, K.all, 0, id)
       exists[id] = true
+      local old = ARGV[i + 8]
+      if old ~= '' and call('EXISTS', K.task .. old) == 1 then
+        call('HSET', K.task .. old, 'ra', id)
+        exhume(old, fn)
+      end
       event('submitted', 'task.submitted', id, fn)
     end
   end
