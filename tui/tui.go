@@ -87,11 +87,13 @@ func Run(ctx context.Context, cfg Config) error {
 	pumping, stop := context.WithCancel(ctx)
 	defer stop()
 	m := cfg.model()
-	m.ctx, m.backend = pumping, cfg.Backend
-	// Signals are ctx's affair. Bubble Tea's own handler hangs for ever in its
-	// farewell when ctx ends with the same signal and is seen first.
-	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithoutSignalHandler(), tea.WithAltScreen(), tea.WithFPS(30),
+	m.ctx, m.backend, m.clipboard = pumping, cfg.Backend, cfg.Output
+	// Signals are ctx's affair, and its end is a request to quit: a program that
+	// Bubble Tea kills does not wait for its reader of keys, and its own handler of
+	// signals waits for ever when ctx has ended by the same one.
+	program := tea.NewProgram(m, tea.WithoutSignalHandler(), tea.WithAltScreen(), tea.WithFPS(30),
 		tea.WithInput(cfg.Input), tea.WithOutput(cfg.Output))
+	defer context.AfterFunc(ctx, program.Quit)()
 	pumped := make(chan error, 1)
 	p := newPump(cfg.Backend, cfg.Now, func(b Batch) { program.Send(b) })
 	go func() {
