@@ -87,7 +87,7 @@ func Run(ctx context.Context, cfg Config) error {
 	pumping, stop := context.WithCancel(ctx)
 	defer stop()
 	m := cfg.model()
-	m.ctx, m.backend, m.clipboard = pumping, cfg.Backend, cfg.Output
+	m.ctx, m.backend = pumping, cfg.Backend
 	// Signals are ctx's affair, and its end is a request to quit: a program that
 	// Bubble Tea kills does not wait for its reader of keys, and its own handler of
 	// signals waits for ever when ctx has ended by the same one.
