@@ -64,6 +64,9 @@ func (r dispatcherRole) run() error {
 	if err != nil {
 		return err
 	}
+	for _, hub := range hubs {
+		hub.Name(dispatcher.ID())
+	}
 	go talk(hubs)
 	return dispatcher.Run(ctx)
 }

@@ -70,6 +70,8 @@ type Line interface {
 	// Flush sends what it can of c.Out, and says when it wants to be called again
 	// at the latest. ErrSilent has the Conn try another connection.
 	Flush(c *Conn, now time.Time) (next time.Time, err error)
+	// Stage is how far the connection has got.
+	Stage() zmqloop.Stage
 	// Idle says that nothing that was sent awaits an answer.
 	Idle() bool
 	// Close ends the connection; what was sent lingers for a while, if it shall.
@@ -100,22 +102,21 @@ type Conn struct {
 	Park   time.Duration  // as the dispatcher says
 
 	// Owned by the loop.
-	asked      int    // registrations that the agent was asked for and has not made
-	number     uint64 // of the last one
-	welcomed   uint64 // the last one that was answered
-	limit      int    // bytes that one result may have, as the dispatcher says
-	url        int
-	quiet      time.Duration // Silence, jittered for this connection
-	dialled    time.Time     // when this connection was begun
-	joinedAt   time.Time     // when it registered
-	heard      time.Time     // when anything came from any dispatcher
-	fenced     bool
-	broken     bool // there is no connection to send on
-	complained bool // the log has it that the dispatcher is silent
-	left       bool // the agent has said goodbye
-	byeAt      time.Time
-	bodies     bodies
-	parked     map[string][]core.Assignment // tasks that wait for the body of that hash
+	asked    int    // registrations that the agent was asked for and has not made
+	number   uint64 // of the last one
+	welcomed uint64 // the last one that was answered
+	limit    int    // bytes that one result may have, as the dispatcher says
+	url      int
+	quiet    time.Duration // Silence, jittered for this connection
+	dialled  time.Time     // when this connection was begun
+	joinedAt time.Time     // when it registered
+	heard    time.Time     // when anything came from any dispatcher, but for refusals
+	fenced   bool
+	outage   outage
+	left     bool // the agent has said goodbye
+	byeAt    time.Time
+	bodies   bodies
+	parked   map[string][]core.Assignment // tasks that wait for the body of that hash
 }
 
 // Dial returns a Conn that Run sets going.
@@ -140,6 +141,7 @@ func Dial(cfg DialConfig, line Line, agent Agent) (*Conn, error) {
 		cfg: cfg, agent: agent, line: line, limits: wire.Limits{Payload: cfg.MaxPayload}, limit: cfg.MaxPayload, asked: 1,
 		Park: 10 * time.Second, bodies: newBodies(), parked: map[string][]core.Assignment{},
 	}
+	c.outage.over()
 	c.room = sync.NewCond(&c.mu)
 	var err error
 	c.loop, err = zmqloop.New(zmqloop.Config{
@@ -214,19 +216,18 @@ func (o connOwner) Work(now time.Time) (time.Time, error) {
 		c.fence(ended)
 	}
 	next, err := c.flush(now)
-	silent := c.silentAt()
-	if err != nil || !now.Before(silent) {
+	if due := c.dueAt(); err != nil || c.refused() || !now.Before(due) {
 		if ended {
 			return now, zmqloop.ErrDone
 		}
-		c.redial()
+		c.giveUp(now)
 		if next, err = c.flush(now); err != nil {
 			next = now.Add(c.quiet)
 		}
-		silent = c.silentAt()
 	}
+	due := c.dueAt()
 	if !c.fenced {
-		silent = earlier(silent, c.heard.Add(c.cfg.Fence))
+		due = earlier(due, c.heard.Add(c.cfg.Fence))
 	}
 	if ended {
 		if c.byeAt.IsZero() {
@@ -235,9 +236,9 @@ func (o connOwner) Work(now time.Time) (time.Time, error) {
 		if len(c.Out) == 0 && c.line.Idle() || !now.Before(c.byeAt) {
 			return now, zmqloop.ErrDone
 		}
-		silent = earlier(silent, c.byeAt)
+		due = earlier(due, c.byeAt)
 	}
-	return earlier(next, silent), nil
+	return earlier(next, due), nil
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -247,9 +248,13 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// silentAt is when this connection will have been silent for too long: it has
-// been heard, or it is young; and its registration is answered in time.
-func (c *Conn) silentAt() time.Time {
+// dueAt is when this connection will have been silent for too long: it has been
+// heard, or it is young; and its registration is answered in time. Without a
+// connection it is when the next one is begun.
+func (c *Conn) dueAt() time.Time {
+	if !c.outage.until.IsZero() {
+		return c.outage.until
+	}
 	at := c.dialled
 	if c.heard.After(at) {
 		at = c.heard
@@ -261,33 +266,47 @@ func (c *Conn) silentAt() time.Time {
 	return at
 }
 
+// at is the dispatcher of this connection.
+func (c *Conn) at() string { return c.cfg.URLs[c.url%len(c.cfg.URLs)] }
+
 func (c *Conn) dial() error {
-	c.dialled, c.broken = time.Now(), false
+	c.dialled, c.outage.until, c.outage.told = time.Now(), time.Time{}, ""
 	c.quiet = c.cfg.Silence - c.cfg.Silence/5 + rand.N(2*c.cfg.Silence/5+1)
-	return c.line.Open(c.loop, c.cfg.URLs[c.url%len(c.cfg.URLs)])
+	return c.line.Open(c.loop, c.at())
 }
 
 // flush has the line send, if there is one.
 func (c *Conn) flush(now time.Time) (time.Time, error) {
-	if c.broken {
+	if !c.outage.until.IsZero() {
 		return time.Time{}, nil
 	}
 	return c.line.Flush(c, now)
 }
 
-// redial gives up a connection, and begins the next with a registration. It says
-// so once per outage.
-func (c *Conn) redial() {
-	if !c.complained {
-		c.complained = true
-		c.cfg.Logger.Warn("the dispatcher is silent; connecting again and again", "url", c.cfg.URLs[c.url%len(c.cfg.URLs)])
+// giveUp ends a connection that leads nowhere, and begins the next, at once or
+// after a pause.
+func (c *Conn) giveUp(now time.Time) {
+	if c.outage.until.IsZero() {
+		c.complain()
+		pause := c.pause()
+		c.line.Close(false)
+		c.url++
+		if pause > 0 {
+			c.outage.until, c.outage.told = now.Add(pause), ""
+			return
+		}
 	}
+	c.redial()
+}
+
+// redial begins the next connection with a registration.
+func (c *Conn) redial() {
 	c.line.Close(false)
-	c.url++
 	c.Out = nil
 	c.register()
 	if err := c.dial(); err != nil {
-		c.broken = true // until the next try
+		c.line.Close(false)
+		c.outage.until = time.Now().Add(c.quiet)
 		c.cfg.Logger.Error("no connection can be made now", "error", err)
 	}
 }
@@ -299,6 +318,7 @@ func (c *Conn) fence(ended bool) {
 	c.cfg.Logger.Error("no dispatcher was heard for long; what runs is killed, as others will run it", "after", c.cfg.Fence)
 	c.agent.Fence()
 	if !ended {
+		c.url++
 		c.redial()
 	}
 }

@@ -23,6 +23,10 @@ func (c *Conn) Take(frames [][]byte) (number uint64, numbered bool) {
 		if reply, ok := word.(wire.Reply); ok {
 			number, numbered = reply.Number, true
 		}
+		if p, ok := word.(*wire.Problem); ok && c.isRefusal(p) {
+			c.outage.refuse(p)
+			continue
+		}
 		c.heard = time.Now()
 		c.fenced = false
 		c.hear(word)
@@ -33,6 +37,11 @@ func (c *Conn) Take(frames [][]byte) (number uint64, numbered bool) {
 	return number, numbered
 }
 
+// isRefusal says whether a dispatcher will not have this worker at all.
+func (c *Conn) isRefusal(p *wire.Problem) bool {
+	return !c.Registered() && (p.Code == wire.WrongMode || p.Code == wire.BadVersion || p.Code == wire.Forbidden)
+}
+
 // Registered says that the dispatcher has answered the latest registration.
 func (c *Conn) Registered() bool { return c.asked == 0 && c.welcomed == c.number }
 
@@ -41,7 +50,8 @@ func (c *Conn) hear(word any) {
 	case wire.Welcome:
 		if word.Number == c.number && c.asked == 0 {
 			c.cfg.Logger.Info("registered", "worker", c.Worker, "dispatcher", word.Dispatcher)
-			c.welcomed, c.Park, c.limit, c.complained = word.Number, word.Park, min(c.cfg.MaxPayload, word.MaxPayload), false
+			c.welcomed, c.Park, c.limit = word.Number, word.Park, min(c.cfg.MaxPayload, word.MaxPayload)
+			c.outage.over()
 		}
 	case core.DownRegister:
 		if c.Registered() { // else it was said before the registration arrived

@@ -18,7 +18,7 @@ import (
 // HubConfig describes the dispatcher's end of a socket mode. The zero value
 // listens on any free port of the loopback.
 type HubConfig struct {
-	// Bind is the address to listen on. Default: 127.0.0.1.
+	// Bind is the IP address to listen on, or localhost. Default: 127.0.0.1.
 	Bind string
 	// Port to listen on. Default: 0, any that is free; see Hub.Address.
 	Port int
@@ -63,10 +63,11 @@ func (c HubConfig) address() (string, error) {
 	if c.Port > 0 {
 		port = strconv.Itoa(c.Port)
 	}
-	address, err := zmqloop.Address("tcp://" + net.JoinHostPort(c.Bind, port))
+	ip, err := zmqloop.Bindable(c.Bind)
 	if err != nil {
 		return "", err
 	}
+	address := "tcp://" + net.JoinHostPort(ip.String(), port)
 	return address, zmqloop.CheckReach(address, c.Curve != nil, c.Insecure)
 }
 
@@ -90,7 +91,7 @@ type Hub struct {
 	cfg    HubConfig
 	mode   core.Mode
 	talk   Talk
-	id     string
+	id     core.DispatcherID
 	listen string
 	limits wire.Limits
 	loop   *zmqloop.Loop
@@ -111,6 +112,7 @@ type Hub struct {
 	nextLook time.Time // when a lost worker's time is over
 	retry    time.Time // when a full peer is tried again
 	refused  time.Time // of the last log line about a revoked key
+	strayed  time.Time // of the last log line about a worker of the other mode
 }
 
 // box is what Deliver has for a worker and the loop has not encoded yet.
@@ -133,8 +135,9 @@ func NewHub(mode core.Mode, cfg HubConfig, talk Talk) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Logger = cfg.Logger.With("mode", mode) // a dispatcher may have hubs of both modes
 	h := &Hub{
-		cfg: cfg, mode: mode, talk: talk, id: string(core.NewDispatcherID()), listen: listen, limits: wire.Limits{Payload: cfg.MaxPayload},
+		cfg: cfg, mode: mode, talk: talk, id: core.NewDispatcherID(), listen: listen, limits: wire.Limits{Payload: cfg.MaxPayload},
 		ready: make(chan struct{}), boxes: map[core.WorkerID]*box{}, members: map[core.WorkerID]*Member{}, bodies: newBodies(),
 	}
 	h.loop, err = zmqloop.New(zmqloop.Config{
@@ -145,6 +148,10 @@ func NewHub(mode core.Mode, cfg HubConfig, talk Talk) (*Hub, error) {
 
 // Mode implements core.Transport.
 func (h *Hub) Mode() core.Mode { return h.mode }
+
+// Name says which dispatcher the hub belongs to: workers are told when they
+// register. Call it before Serve. Default: an id of its own.
+func (h *Hub) Name(id core.DispatcherID) { h.id = id }
 
 // Ready is closed once the hub listens.
 func (h *Hub) Ready() <-chan struct{} { return h.ready }

@@ -213,7 +213,7 @@ func (h *Hub) encode(m *Member, word any) {
 	switch word := word.(type) {
 	case welcome:
 		m.Out = append(m.Out, wire.Note(wire.Welcome{
-			Number: word.number, Dispatcher: h.id, MaxPayload: h.cfg.MaxPayload, Beat: h.cfg.Beat, Park: h.cfg.Park,
+			Number: word.number, Dispatcher: string(h.id), MaxPayload: h.cfg.MaxPayload, Beat: h.cfg.Beat, Park: h.cfg.Park,
 		}))
 		return
 	case core.DownRegister:

@@ -57,6 +57,13 @@ func (d *line) Close(linger bool) {
 
 func (d *line) Idle() bool { return !d.telling }
 
+func (d *line) Stage() zmqloop.Stage {
+	if d.report == nil {
+		return zmqloop.Unknown
+	}
+	return d.report.Stage()
+}
+
 func (d *line) Receive(c *link.Conn, s *zmqloop.Socket, frames [][]byte) {
 	number, numbered := c.Take(frames)
 	switch {

@@ -51,16 +51,13 @@ func of(m *link.Member) *state {
 	return m.State.(*state)
 }
 
-// maxEnvelope is how many frames may stand before the empty one: a request id,
-// and a few devices on the way.
-const maxEnvelope = 4
-
 func (t talk) Receive(h *link.Hub, route, user string, frames [][]byte) {
-	end := 0
-	for end < len(frames) && end <= maxEnvelope && len(frames[end]) > 0 {
-		end++
+	if link.Bare(frames) { // a push worker, which understands no envelope
+		_ = h.Send(route, wire.Frames([]wire.Message{h.Stray()}))
+		return
 	}
-	if end == len(frames) || end > maxEnvelope {
+	end, ok := link.Envelope(frames)
+	if !ok {
 		return // no REQ sends that
 	}
 	from := asker{route: route, envelope: frames[:end+1]}

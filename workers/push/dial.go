@@ -37,6 +37,13 @@ func (d *line) Close(linger bool) {
 
 func (d *line) Idle() bool { return true }
 
+func (d *line) Stage() zmqloop.Stage {
+	if d.socket == nil {
+		return zmqloop.Unknown
+	}
+	return d.socket.Stage()
+}
+
 func (d *line) Receive(c *link.Conn, _ *zmqloop.Socket, frames [][]byte) { c.Take(frames) }
 
 // full is after what time a socket that was full is tried again.

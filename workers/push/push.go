@@ -26,6 +26,12 @@ type talk struct{}
 func (talk) Moves() bool { return false }
 
 func (t talk) Receive(h *link.Hub, route, user string, frames [][]byte) {
+	if end, ok := link.Envelope(frames); ok && link.Bare(frames[end+1:]) && !link.Bare(frames) {
+		// A pull worker hears only what comes in its envelope.
+		answer := append(frames[:end+1:end+1], wire.Frames([]wire.Message{h.Stray()})...)
+		_ = h.Send(route, answer)
+		return
+	}
 	taken := h.Take(route, user, frames)
 	if taken.Reply != nil {
 		// Whoever is gone or full by now is not waited for.

@@ -96,6 +96,7 @@ const (
 	Malformed   = "malformed" // not what PROTOCOL.md says
 	TooLarge    = "too-large" // beyond the limits
 	Forbidden   = "forbidden" // the worker belongs to another key
+	WrongMode   = "mode"      // a push worker at the port of pull, or the other way round
 	NoBody      = "no-body"   // the function's body is not at hand any more
 )
 

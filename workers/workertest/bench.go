@@ -114,6 +114,9 @@ func (b *Bench) Start(slots ...int) []*Worker {
 	if err != nil {
 		b.Fatal(err)
 	}
+	if b.hub != nil {
+		b.hub.Name(dispatcher.ID())
+	}
 	b.stop = b.running(dispatcher.Run)
 	if b.Mode.Hub != nil {
 		select {

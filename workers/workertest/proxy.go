@@ -20,6 +20,7 @@ type Proxy struct {
 	off   bool // connections are refused at once
 	hole  bool // nothing passes, but nothing breaks
 	held  int  // reads that the hole holds back
+	taken int  // connections so far
 	done  bool
 	work  sync.WaitGroup
 }
@@ -96,6 +97,13 @@ func (p *Proxy) Swallowed() int {
 	return p.held
 }
 
+// Taken is how many connections were taken so far.
+func (p *Proxy) Taken() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken
+}
+
 func (p *Proxy) accept() {
 	for {
 		near, err := p.listen.Accept()
@@ -103,6 +111,7 @@ func (p *Proxy) accept() {
 			return
 		}
 		p.mu.Lock()
+		p.taken++
 		off, target := p.off || p.done, p.target
 		p.mu.Unlock()
 		if off {

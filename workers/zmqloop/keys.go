@@ -43,7 +43,7 @@ func WriteKeyPair(dir, name string, k KeyPair) error {
 	}
 	secret, public := filepath.Join(dir, name+".key"), filepath.Join(dir, name+".pub")
 	for _, path := range []string{secret, public} {
-		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path); err == nil {
 			return core.Errorf(core.ErrConflict, "keys new", "%s exists already", path).WithHint("choose another name, or remove the old key first")
 		}
 	}

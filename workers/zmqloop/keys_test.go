@@ -106,7 +106,7 @@ func TestKeysThatCannotBeWritten(t *testing.T) {
 	if err := os.Chmod(locked, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	cases := map[string]*core.Class{filepath.Join(t.TempDir(), "none"): core.ErrInvalid}
+	cases := map[string]*core.Class{filepath.Join(t.TempDir(), "none"): core.ErrInvalid, filepath.Join(file, "below"): core.ErrInvalid}
 	if os.Getuid() != 0 { // whom no mode keeps out
 		cases[locked] = core.ErrForbidden
 	}
