@@ -100,10 +100,7 @@ func (m modes) check(workerKey string) error {
 // checkReach makes --bind an IP address, and refuses one that other machines
 // reach unless there are keys or somebody insists.
 func (m *modes) checkReach() error {
-	if m.bind == "localhost" {
-		m.bind = "127.0.0.1"
-	}
-	ip, err := netip.ParseAddr(strings.Trim(m.bind, "[]"))
+	ip, err := zmqloop.Bindable(m.bind)
 	if err != nil {
 		return usage("--bind %q is not an IP address", clip(m.bind, 64)).WithHint("name one of this machine's (ip addr lists them), or 0.0.0.0 for all of them")
 	}

@@ -87,8 +87,7 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 }
 
 // workerBanner says what the worker is, and what has to be true for it to get
-// tasks: a dispatcher that does not answer tells it nothing, and one that refuses
-// its key neither.
+// tasks. If it is not true, the log says what is wrong.
 func (e *environment) workerBanner(mode core.Mode, id core.WorkerID, cfg link.WorkerConfig, key string) {
 	text := fmt.Sprintf("faasctl %s: %s worker %s, %s\n  to       %s\n  python   %s\n", e.version, mode, id, slotsText(cfg.Slots),
 		strings.Join(cfg.URLs, " or "), e.pythonText(cfg.Python))
