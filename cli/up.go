@@ -162,6 +162,9 @@ func (s *server) addDispatcher() error {
 	if err != nil {
 		return err
 	}
+	for _, hub := range hubs {
+		hub.Name(dispatcher.ID())
+	}
 	run := dispatcher.Run
 	if s.hires() {
 		run = s.afterHired(run)
