@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -124,17 +123,11 @@ func (b *bench) running(run func(context.Context) error) {
 // them. None of the processes may have panicked or raced.
 func (b *bench) bury() {
 	for _, p := range b.all {
-		select {
-		case <-p.ended:
-		default:
-			_ = p.cmd.Process.Signal(syscall.SIGKILL) // whatever state it is in
-			<-p.ended
-		}
-		said := p.said()
-		if strings.Contains(said, "DATA RACE") || strings.Contains(said, "panic: ") || strings.Contains(said, "fatal error: ") {
-			b.Errorf("%s has a flaw:\n%s", p.name, said)
+		p.Kill()
+		if flaw := p.Flaw(); flaw != "" {
+			b.Errorf("%s has a flaw:\n%s", p.Name, flaw)
 		} else if b.Failed() {
-			b.Logf("%s (%d) said:\n%s", p.name, p.pid(), said)
+			b.Logf("%s (%d) said:\n%s", p.Name, p.pid(), p.Said())
 		}
 	}
 	for _, e := range b.executions() {

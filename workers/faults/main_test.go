@@ -1,8 +1,6 @@
 package faults
 
 import (
-	"encoding/json"
-	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -10,44 +8,15 @@ import (
 	"go.uber.org/goleak"
 
 	"faasctl/core"
-)
-
-// Variables that make this binary play a role instead of running tests.
-const (
-	roleVar   = "FAULTS_ROLE"
-	configVar = "FAULTS_CONFIG" // of the role, as JSON
+	"faasctl/core/coretest/proc"
 )
 
 // soaking says that there is time for the real timers.
 var soaking = os.Getenv("FAASCTL_SOAK") == "1"
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(roleVar); role != "" {
-		if err := play(role, os.Getenv(configVar)); err != nil {
-			fmt.Fprintln(os.Stderr, role+":", err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
+	proc.Main(map[string]func([]byte) error{"dispatcher": proc.Role[dispatcherRole], "worker": proc.Role[workerRole]})
 	goleak.VerifyTestMain(m)
-}
-
-func play(role, text string) error {
-	switch role {
-	case "dispatcher":
-		var cfg dispatcherRole
-		if err := json.Unmarshal([]byte(text), &cfg); err != nil {
-			return err
-		}
-		return cfg.run()
-	case "worker":
-		var cfg workerRole
-		if err := json.Unmarshal([]byte(text), &cfg); err != nil {
-			return err
-		}
-		return cfg.run()
-	}
-	return fmt.Errorf("there is no such role")
 }
 
 // timers are those of all parts; zero is the part's own default.

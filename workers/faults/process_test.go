@@ -1,89 +1,44 @@
 package faults
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"faasctl/core"
+	"faasctl/core/coretest/proc"
 )
 
 // process is this test binary in a role.
 type process struct {
-	b     *bench
-	name  string
-	cmd   *exec.Cmd
-	log   string // path of what it writes to stderr
-	in    io.Writer
-	out   *bufio.Scanner
-	ended chan struct{} // closed when it is gone
-	err   error         // of Wait; valid after ended
+	*proc.Process
+	b *bench
 }
 
-// start starts a process that ends with the test at the latest. The kernel kills
-// it when the thread that started it ends, so that one is kept.
+// start starts a process that ends with the test at the latest.
 func (b *bench) start(name, role string, config any) *process {
 	b.Helper()
-	text, err := json.Marshal(config)
+	log := filepath.Join(b.dir, fmt.Sprintf("%s-%d.log", name, len(b.all)))
+	started, err := proc.Start(proc.Config{Name: name, Role: role, Config: config, Log: log, Temp: b.dir})
 	if err != nil {
 		b.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	p := &process{b: b, name: name, cmd: exec.Command(self), ended: make(chan struct{}), log: filepath.Join(b.dir, fmt.Sprintf("%s-%d.log", name, len(b.all)))}
-	p.cmd.Env = append(os.Environ(), roleVar+"="+role, configVar+"="+string(text), "TMPDIR="+b.dir, "GORACE=atexit_sleep_ms=0")
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	log, err := os.Create(p.log)
-	if err != nil {
-		b.Fatal(err)
-	}
-	p.cmd.Stderr = log
-	in, err := p.cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	p.in, p.out = in, bufio.NewScanner(out)
-	begun := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.ended)
-		defer log.Close()
-		err := p.cmd.Start()
-		begun <- err
-		if err == nil {
-			p.err = p.cmd.Wait()
-		}
-	}()
-	if err := <-begun; err != nil {
-		b.Fatal(err)
-	}
+	p := &process{Process: started, b: b}
 	b.all = append(b.all, p)
 	return p
 }
 
-func (p *process) pid() int { return p.cmd.Process.Pid }
+func (p *process) pid() int { return p.PID() }
 
 // signal sends a signal to a process that has not been waited for.
 func (p *process) signal(s syscall.Signal) {
 	p.b.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.b.Fatalf("%s: %v", p.name, err)
+	if err := p.Signal(s); err != nil {
+		p.b.Fatalf("%s: %v", p.Name, err)
 	}
 }
 
@@ -91,41 +46,29 @@ func (p *process) signal(s syscall.Signal) {
 func (p *process) kill() {
 	p.b.Helper()
 	p.signal(syscall.SIGKILL)
-	<-p.ended
+	<-p.Ended()
 }
 
 // leaves waits until the process has ended by itself, and well.
 func (p *process) leaves() {
 	p.b.Helper()
-	p.b.until(p.name+" has ended", func() bool {
+	p.b.until(p.Name+" has ended", func() bool {
 		select {
-		case <-p.ended:
+		case <-p.Ended():
 			return true
 		default:
 			return false
 		}
 	})
-	if p.err != nil {
-		p.b.Errorf("%s: %v", p.name, p.err)
+	if p.Err() != nil {
+		p.b.Errorf("%s: %v", p.Name, p.Err())
 	}
-}
-
-func (p *process) said() string {
-	text, err := os.ReadFile(p.log)
-	if err != nil {
-		p.b.Error(err)
-	}
-	return string(text)
 }
 
 // heard reads one line of JSON that the process says.
 func (p *process) heard(what any) {
 	p.b.Helper()
-	if !p.out.Scan() {
-		<-p.ended
-		p.b.Fatalf("%s says nothing: %v %v\n%s", p.name, p.out.Err(), p.err, p.said())
-	}
-	if err := json.Unmarshal(p.out.Bytes(), what); err != nil {
+	if err := p.Hear(what); err != nil {
 		p.b.Fatal(err)
 	}
 }
@@ -169,7 +112,7 @@ func (d *dispatcher) again() *dispatcher {
 // numbers asks the process for what it knows of itself.
 func (d *dispatcher) numbers() (n numbers) {
 	d.b.Helper()
-	if _, err := fmt.Fprintln(d.in, "numbers"); err != nil {
+	if err := d.Tell("numbers"); err != nil {
 		d.b.Fatal(err)
 	}
 	d.heard(&n)

@@ -3,8 +3,6 @@ package faults
 import (
 	"bufio"
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -13,6 +11,7 @@ import (
 	"syscall"
 
 	"faasctl/core"
+	"faasctl/core/coretest/proc"
 	"faasctl/core/redisstore"
 	"faasctl/workers/link"
 	"faasctl/workers/local"
@@ -37,7 +36,7 @@ type dispatcherRole struct {
 // numbers are what a process knows of itself.
 type numbers struct{ Goroutines, Heap int }
 
-func (r dispatcherRole) run() error {
+func (r dispatcherRole) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	store, err := redisstore.Open(ctx, redisstore.Config{URL: r.Redis, KeepEvents: eventsKept})
@@ -90,11 +89,9 @@ func talk(hubs map[core.Mode]*link.Hub) {
 		addresses[mode] = hub.Address()
 	}
 	say := func(what any) {
-		text, err := json.Marshal(what)
-		if err != nil {
+		if err := proc.Say(what); err != nil {
 			panic(err)
 		}
-		fmt.Println(string(text))
 	}
 	say(addresses)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
@@ -114,7 +111,7 @@ type workerRole struct {
 	Slots  int
 }
 
-func (r workerRole) run() error {
+func (r workerRole) Run() error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM)
 	t := r.Timers

@@ -110,7 +110,7 @@ func TestWorkerIsFrozen(t *testing.T) {
 		b.until("both workers serve", func() bool { return b.begun(more) == 4 })
 		open()
 		b.right()
-		b.Logf("late results that were refused: %d", strings.Count(d.said(), "a late result was refused"))
+		b.Logf("late results that were refused: %d", strings.Count(d.Said(), "a late result was refused"))
 	})
 }
 
@@ -224,7 +224,7 @@ func TestWorkerFencesItself(t *testing.T) {
 			b.Errorf("it killed them after %s", took)
 		}
 		select {
-		case <-w.ended:
+		case <-w.Ended():
 			b.Fatal("the worker has ended, too")
 		default:
 		}

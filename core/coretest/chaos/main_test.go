@@ -1,0 +1,54 @@
+package chaos
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"faasctl/core"
+	"faasctl/core/coretest/proc"
+	"faasctl/workers/pyrun"
+)
+
+// What to run; without -chaos.full the short form that is part of make test.
+var (
+	full  = flag.Bool("chaos.full", false, "run all seeds, modes and durabilities, and 10,000 tasks with poison: make chaos")
+	seed  = flag.Uint64("chaos.seed", 1, "the first seed")
+	tasks = flag.Int("chaos.tasks", 5_000, "tasks of each full run")
+	span  = flag.Duration("chaos.span", 75*time.Second, "how long faults strike in each full run")
+)
+
+func TestMain(m *testing.M) {
+	proc.Main(map[string]func([]byte) error{
+		"api": proc.Role[apiRole], "dispatcher": proc.Role[dispatcherRole], "worker": proc.Role[workerRole],
+	})
+	os.Exit(m.Run())
+}
+
+// interpreter is looked for once.
+var interpreter = sync.OnceValues(func() (core.Interpreter, error) {
+	python, _, err := pyrun.Find(context.Background(), "")
+	return python, err
+})
+
+// quiet is where words of the test's own process go.
+var quiet = slog.New(slog.DiscardHandler)
+
+// timers are those of all parts: short ones, so that leases lapse and workers
+// fence themselves within a run. They belong together as the real ones do.
+type timers struct {
+	Lease, Renew, Heard, Reap, Poll time.Duration // dispatcher
+	Beat                            time.Duration // dispatcher, hub and worker
+	LostAfter, Park                 time.Duration // hub
+	Silence, Fence, Farewell        time.Duration // worker
+}
+
+var short = timers{
+	Lease: 5 * time.Second, Renew: 500 * time.Millisecond, Heard: time.Second, Reap: 300 * time.Millisecond, Poll: 300 * time.Millisecond,
+	Beat: 200 * time.Millisecond, LostAfter: 500 * time.Millisecond, Park: time.Second,
+	Silence: time.Second, Fence: 4 * time.Second, Farewell: 300 * time.Millisecond,
+}
