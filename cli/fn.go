@@ -13,8 +13,8 @@ import (
 
 func fnCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
-		Name: "fn", Category: catFunctions, Usage: "list, show or remove functions",
-		Subcommands: []*urfave.Command{fnListCommand(e), fnShowCommand(e), fnRemoveCommand(e)},
+		Name: "fn", Category: catFunctions, Usage: "list, show, change or remove functions",
+		Subcommands: []*urfave.Command{fnListCommand(e), fnShowCommand(e), fnSetCommand(e), fnRemoveCommand(e)},
 	}
 }
 
@@ -86,10 +86,8 @@ func (e *environment) listFunctions(as string, functions []core.Function) error 
 	return e.printTable(list)
 }
 
-// document is a function as JSON: the time-out as text.
-func document(f core.Function) wire.Function {
-	return wire.Function{Function: f, Timeout: wire.Duration(f.Timeout)}
-}
+// document is a function as JSON: times as text.
+func document(f core.Function) wire.Function { return wire.FunctionOf(f) }
 
 func fnShowCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
@@ -155,9 +153,7 @@ func describeFunction(f core.Function) [][2]string {
 		python += " (assumed)"
 	}
 	add("python", python)
-	if f.Timeout > 0 {
-		add("time-out", f.Timeout.String())
-	}
+	describePolicy(f.Policy, add)
 	add("registered", clock(f.Created))
 	return rows
 }

@@ -13,7 +13,7 @@ import (
 
 // describeSource asks Python what is in a file and chooses its function.
 func (e *environment) describeSource(ctx context.Context, python, path, entry string, source []byte, opt registerOptions) (core.RegisterRequest, error) {
-	request := core.RegisterRequest{Codec: core.Source, Body: source, File: filepath.Base(path), Timeout: opt.timeout}
+	request := core.RegisterRequest{Codec: core.Source, Body: source, File: filepath.Base(path), Policy: opt.policy}
 	interpreter, _, err := pyrun.Find(ctx, python)
 	if err != nil {
 		return request, err

@@ -7,13 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"faasctl/core"
 	"faasctl/httpapi/client"
+	"faasctl/httpapi/wire"
 )
 
 func registerCommand(e *environment) *urfave.Command {
@@ -21,11 +21,12 @@ func registerCommand(e *environment) *urfave.Command {
 		Name: "register", Category: catFunctions, Usage: "register a function of a Python file", ArgsUsage: "FILE.py[::NAME]",
 		Description: "A file with one public function (no _ before its name) needs no ::NAME. Its whole text is kept; it is read\n" +
 			"by Python's own parser and not executed. Registering an equal one again changes nothing.\n" +
-			"--dill imports the file here instead and keeps the function by value, as a pickle.",
-		Flags: append(urlFlags(),
+			"--dill imports the file here instead and keeps the function by value, as a pickle.\n\n" +
+			"Time-out, retries and limits may change without making another version: what is named here is set, also for\n" +
+			"an equal function; what is not stays, and a new version takes it over from the latest. See faasctl fn set.",
+		Flags: append(append(urlFlags(), policyFlags()...),
 			&urfave.StringFlag{Name: "name", Usage: "register it under another `NAME`"},
 			&urfave.BoolFlag{Name: "dill", Usage: "by value, through the local interpreter and dill"},
-			&urfave.DurationFlag{Name: "timeout", Usage: "default time-out of its calls"},
 			pythonFlag(),
 			outputFlag("table", "json", "id")),
 		Action: func(c *urfave.Context) error {
@@ -37,19 +38,24 @@ func registerCommand(e *environment) *urfave.Command {
 			if err != nil {
 				return err
 			}
+			policy, err := policyChange(c)
+			if err != nil {
+				return err
+			}
 			api, err := e.client(c)
 			if err != nil {
 				return err
 			}
 			defer api.Close()
 			registration, err := e.register(c.Context, c, api, target,
-				registerOptions{name: c.String("name"), dill: c.Bool("dill"), timeout: c.Duration("timeout")})
+				registerOptions{name: c.String("name"), dill: c.Bool("dill"), policy: policy})
 			if err != nil {
 				return err
 			}
 			switch as {
 			case "json":
-				return e.jsonLine(map[string]any{"function": document(registration.Function), "outcome": registration.Outcome})
+				return e.jsonLine(wire.Registration{
+					Function: document(registration.Function), Outcome: registration.Outcome, Changed: registration.Changed})
 			case "id":
 				return e.data([]byte(string(registration.Function.ID) + "\n"))
 			}
@@ -72,6 +78,9 @@ func registrationLine(r core.Registration) string {
 	case core.RegisteredBack:
 		did = fmt.Sprintf("back to @%d", f.Version)
 	}
+	if len(r.Changed) > 0 {
+		did += "; " + changedText(r.Changed)
+	}
 	return fmt.Sprintf("%s  %s%s  %s", f.ID, f.Ref(), cleanLine(f.Signature), did)
 }
 
@@ -82,9 +91,9 @@ func isFile(target string) bool {
 }
 
 type registerOptions struct {
-	name    string // "" = the function's own
-	dill    bool
-	timeout time.Duration
+	name   string // "" = the function's own
+	dill   bool
+	policy core.PolicyChange
 }
 
 // register registers what target, FILE[::NAME], stands for.

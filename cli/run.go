@@ -36,7 +36,8 @@ func callFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "args", Usage: "arguments as `JSON`, @file or - for stdin"},
 		&urfave.StringFlag{Name: "kwargs", Usage: "keyword arguments as `JSON` object, @file or -"},
 		&urfave.DurationFlag{Name: "timeout", Usage: "how long it may run; 0 = the function's, or the server's"},
-		&urfave.IntFlag{Name: "retries", Usage: "start it again up to `N` times when it fails"},
+		&urfave.IntFlag{Name: "retries", Usage: "start it again up to `N` times when it fails; default: the function's"},
+		&urfave.DurationFlag{Name: "expires", Usage: "do not run it when it waited longer; 0 = it may wait for ever; default: the function's"},
 		&urfave.IntFlag{Name: "priority", Value: core.DefaultPriority, Usage: "0 to 9, 9 first"},
 		&urfave.DurationFlag{Name: "in", Usage: "queue it only after so long"},
 		&urfave.StringSliceFlag{Name: "label", Usage: "keep `NAME=VALUE` with the task; may be repeated"},
@@ -89,7 +90,7 @@ func (e *environment) run(c *urfave.Context) error {
 
 // readCall reads the flags of a call.
 func (e *environment) readCall(c *urfave.Context) (client.Call, error) {
-	call := client.Call{Timeout: c.Duration("timeout"), Retries: c.Int("retries"), Delay: c.Duration("in")}
+	call := client.Call{Timeout: c.Duration("timeout"), Delay: c.Duration("in")}
 	switch words := c.Args().Slice(); {
 	case len(words) == 0 || words[0] == "":
 		return call, usage("which function?").WithHint("faasctl run NAME --args '[3, 4]', or a file: faasctl run fn.py; faasctl fn ls lists what there is")
@@ -100,8 +101,13 @@ func (e *environment) readCall(c *urfave.Context) (client.Call, error) {
 		call.Function = words[0]
 	}
 	if c.IsSet("priority") {
-		priority := c.Int("priority")
-		call.Priority = &priority
+		call.Priority = new(c.Int("priority"))
+	}
+	if c.IsSet("retries") {
+		call.Retries = new(c.Int("retries"))
+	}
+	if c.IsSet("expires") {
+		call.Expires = new(c.Duration("expires"))
 	}
 	var err error
 	if call.Labels, err = labelsOf(c); err != nil {

@@ -168,7 +168,7 @@ func TestRunSendsWhatWasSaid(t *testing.T) {
 	}
 	call := s.calls[0]
 	if call.Function != "add@2" || string(call.Args) != "[12345678901234567890]" || string(call.Kwargs) != `{"b":2}` ||
-		time.Duration(call.Timeout) != 5*time.Second || call.Retries != 2 || *call.Priority != 0 || call.Labels["a"] != "1,2" ||
+		time.Duration(call.Timeout) != 5*time.Second || *call.Retries != 2 || *call.Priority != 0 || call.Labels["a"] != "1,2" ||
 		time.Duration(call.Delay) != time.Minute {
 		t.Errorf("sent %+v", call)
 	}
@@ -299,7 +299,7 @@ func TestListings(t *testing.T) {
 	s := newStub(t)
 	task := ended(core.Failed, core.KindTimeout)
 	old := core.Function{ID: core.NewFunctionID(), Name: "add", Version: 1, Codec: core.Source}
-	latest := core.Function{ID: core.NewFunctionID(), Name: "add", Version: 2, Codec: core.Source, Latest: true, Signature: "(a, b)", Timeout: time.Minute}
+	latest := core.Function{ID: core.NewFunctionID(), Name: "add", Version: 2, Codec: core.Source, Latest: true, Signature: "(a, b)", Policy: core.Policy{Timeout: time.Minute}}
 	s.says("GET /v1/functions", 200, wire.Functions{Functions: []wire.Function{{Function: old}, {Function: latest, Timeout: wire.Duration(time.Minute)}}})
 	s.says("GET /v1/tasks", 200, core.TaskPage{Tasks: []core.Task{task}})
 	s.says("GET /v1/events", 200, []core.Event{{ID: "1-0.0", Kind: core.TaskFailed, Task: task.ID, Name: "add@1", Detail: "timeout"}})

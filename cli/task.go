@@ -176,14 +176,21 @@ func taskDocument(task core.Task, spec core.Spec, result *core.Result, attempts 
 		core.Task
 		Timeout  string            `json:"timeout,omitempty"`
 		Retries  int               `json:"retries,omitempty"`
+		Backoff  core.Backoff      `json:"backoff,omitzero"`
+		RetryOn  core.RetryOn      `json:"retry_on,omitempty"`
+		Expires  string            `json:"expires,omitempty"` // how long it may wait
 		Labels   map[string]string `json:"labels,omitempty"`
 		RetryOf  core.TaskID       `json:"retry_of,omitempty"`
 		Call     json.RawMessage   `json:"call,omitempty"` // [args, kwargs]
 		Result   *core.Result      `json:"result,omitempty"`
 		Attempts []core.Attempt    `json:"attempts"`
-	}{Task: task, Retries: spec.Retries, Labels: spec.Labels, RetryOf: spec.RetryOf, Result: result, Attempts: attempts}
+	}{Task: task, Retries: spec.Retries, Backoff: spec.Backoff, RetryOn: spec.RetryOn, Labels: spec.Labels, RetryOf: spec.RetryOf,
+		Result: result, Attempts: attempts}
 	if spec.Timeout > 0 {
 		document.Timeout = spec.Timeout.String()
+	}
+	if spec.Expires > 0 {
+		document.Expires = spec.Expires.String()
 	}
 	if spec.Codec == core.JSON && json.Valid(spec.Args) {
 		document.Call = spec.Args
@@ -207,7 +214,10 @@ func describeTask(task core.Task, spec core.Spec, result *core.Result) [][2]stri
 	if spec.Timeout > 0 {
 		add("time-out", spec.Timeout.String())
 	}
-	add("retries", strconv.Itoa(spec.Retries))
+	add("retries", retriesText(spec))
+	if spec.Expires > 0 {
+		add("expires", "after waiting "+spec.Expires.String())
+	}
 	for name, value := range spec.Labels {
 		add("label", name+"="+value)
 	}
@@ -238,6 +248,17 @@ func describeTask(task core.Task, spec core.Spec, result *core.Result) [][2]stri
 		add("result", clip(string(result.JSON), 400))
 	}
 	return rows
+}
+
+func retriesText(spec core.Spec) string {
+	if spec.Retries == 0 {
+		return ""
+	}
+	text := strconv.Itoa(spec.Retries) + " after " + spec.Backoff.String()
+	if len(spec.RetryOn) > 0 {
+		text += " on " + spec.RetryOn.String()
+	}
+	return text
 }
 
 func clock(at time.Time) string {

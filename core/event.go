@@ -22,6 +22,7 @@ const (
 	TaskLost      EventKind = "task.lost" // a lease lapsed or its holder vanished; the task is queued again
 
 	FunctionRegistered EventKind = "function.registered"
+	FunctionChanged    EventKind = "function.changed" // its policy was set
 	FunctionRemoved    EventKind = "function.removed"
 
 	WorkerJoined   EventKind = "worker.joined"

@@ -30,7 +30,8 @@ const (
 )
 
 // Function is one registered version of a Python function. Everything but
-// Labels and Timeout is immutable, so a Function may be cached by its id.
+// Labels and its Policy is immutable, so a Function may be cached by its id by
+// whoever looks at neither.
 type Function struct {
 	ID        FunctionID        `json:"id"`
 	Name      string            `json:"name"`
@@ -42,12 +43,13 @@ type Function struct {
 	Python    string            `json:"python,omitempty"`         // minor version it needs or was pickled by, such as "3.11"
 	Assumed   bool              `json:"python_assumed,omitempty"` // Python was not stated by the client
 	File      string            `json:"file,omitempty"`           // base name of the source file, for tracebacks
-	Timeout   time.Duration     `json:"timeout,omitempty"`        // default for its calls, ns; 0 = the server's
 	Labels    map[string]string `json:"labels,omitempty"`
 	BodyHash  string            `json:"body_hash"` // hex sha256 of Body: the key of every cache
 	BodySize  int               `json:"body_size"` // bytes
 	Created   time.Time         `json:"created"`
 	Latest    bool              `json:"latest,omitempty"` // name alone means this version
+
+	Policy // may change: SetPolicy
 
 	// Body is the source text or the pickle. It travels only where a function
 	// is registered or executed, never in listings.

@@ -26,7 +26,8 @@ type Store interface {
 type FunctionStore interface {
 	// PutFunction stores f, which has no id or version yet, or finds the equal
 	// one by f.Identity(). Either way the returned function is the latest of
-	// its name afterwards. f.Body is stored once under its hash.
+	// its name afterwards. f.Body is stored once under its hash, and f.Policy with
+	// a new one; the equal one keeps its own.
 	PutFunction(ctx context.Context, f Function) (Function, Registered, error)
 	// FunctionByID returns a function with its Body; ErrNotFound if there is none.
 	// A removed function is still found by its id, as its tasks need it.
@@ -34,6 +35,9 @@ type FunctionStore interface {
 	// FunctionByName returns one version, without its Body; version 0 is the
 	// latest. ErrNotFound if there is none.
 	FunctionByName(ctx context.Context, name string, version int) (Function, error)
+	// SetPolicy replaces the policy of a function; ErrNotFound if there is none or
+	// it was removed. Claims look at the new one from then on.
+	SetPolicy(ctx context.Context, id FunctionID, policy Policy) error
 	// ListFunctions returns every version of every function that was not
 	// removed, by name and version, without bodies.
 	ListFunctions(ctx context.Context) ([]Function, error)
@@ -146,9 +150,9 @@ type Renewal struct {
 type Settlement struct {
 	Outcome
 	Worker WorkerID
-	// RetryIn > 0 makes a FAILED outcome a DELAYED task that is tried again
-	// after so long.
-	RetryIn time.Duration
+	// Jitter, from -1 to 1, says where in the spread of its back-off a FAILED
+	// outcome is tried again, if it is: see Spec.RetryIn.
+	Jitter float64
 }
 
 // ReleaseReason says why a lease is given back.
@@ -166,7 +170,8 @@ type LeaseStore interface {
 	// Renew prolongs leases to the given term from now and records starts.
 	Renew(ctx context.Context, batch []Renewal, lease time.Duration) ([]Verdict, error)
 	// Settle ends leases. A task whose cancel was asked for becomes CANCELLED
-	// whatever the outcome says.
+	// whatever the outcome says. A FAILED outcome of a started task becomes
+	// DELAYED when Spec.RetryIn says so.
 	Settle(ctx context.Context, batch []Settlement) ([]Verdict, error)
 	// Release gives leases back: the tasks are QUEUED again, before all others of their
 	// kind, or CANCELLED if that was asked for, or FAILED(lost) when their

@@ -4,7 +4,6 @@ import (
 	"context"
 	"regexp"
 	"strings"
-	"time"
 )
 
 // RegisterRequest describes a function to register.
@@ -17,7 +16,7 @@ type RegisterRequest struct {
 	Signature string
 	Doc       string
 	Python    string // minor version it needs or was pickled by; "" = not said
-	Timeout   time.Duration
+	Policy    PolicyChange
 	Labels    map[string]string
 }
 
@@ -25,13 +24,17 @@ type RegisterRequest struct {
 type Registration struct {
 	Function Function   `json:"function"`
 	Outcome  Registered `json:"outcome"`
+	// Changed names what of the policy of a function that was known is another
+	// one now.
+	Changed []string `json:"changed,omitempty"`
 }
 
-// Register stores a function, or finds the equal one.
+// Register stores a function, or finds the equal one. Its policy is that of the
+// equal one, or of the latest version of the name, with what r states.
 func (s *Service) Register(ctx context.Context, r RegisterRequest) (Registration, error) {
 	f := Function{
 		Name: r.Name, Codec: r.Codec, Body: r.Body, Entry: r.Entry, File: r.File, Signature: r.Signature,
-		Doc: r.Doc, Python: r.Python, Timeout: r.Timeout, Labels: r.Labels,
+		Doc: r.Doc, Python: r.Python, Labels: r.Labels,
 		BodyHash: HashBody(r.Body), BodySize: len(r.Body),
 	}
 	if err := s.checkFunction(f); err != nil {
@@ -40,8 +43,52 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (Registration
 	if f.Codec == Dill && f.Python == "" {
 		f.Python, f.Assumed = s.cfg.Python, s.cfg.Python != ""
 	}
+	latest, err := s.store.FunctionByName(ctx, f.Name, 0)
+	if err != nil && ClassOf(err) != ErrNotFound {
+		return Registration{}, err
+	}
+	f.Policy = r.Policy.Apply(latest.Policy)
+	if err := f.Policy.validate(); err != nil {
+		return Registration{}, err
+	}
 	stored, outcome, err := s.store.PutFunction(ctx, f)
-	return Registration{Function: stored, Outcome: outcome}, err
+	done := Registration{Function: stored, Outcome: outcome}
+	if err != nil || outcome == RegisteredNew {
+		return done, err
+	}
+	done.Function, done.Changed, err = s.changePolicy(ctx, stored, r.Policy)
+	return done, err
+}
+
+// SetPolicy changes what c states of a function's policy and names the fields
+// that are others now.
+func (s *Service) SetPolicy(ctx context.Context, text string, c PolicyChange) (Function, []string, error) {
+	if c.Empty() {
+		return Function{}, nil, Errorf(ErrInvalid, "", "nothing to change was stated").
+			WithHint("state one of timeout, retries, backoff, retry_on, concurrency, rate, expires")
+	}
+	f, err := s.Function(ctx, text)
+	if err != nil {
+		return f, nil, err
+	}
+	return s.changePolicy(ctx, f, c)
+}
+
+func (s *Service) changePolicy(ctx context.Context, f Function, c PolicyChange) (Function, []string, error) {
+	policy := c.Apply(f.Policy)
+	changed := f.Policy.Changes(policy)
+	if len(changed) == 0 {
+		return f, nil, nil
+	}
+	if err := policy.validate(); err != nil {
+		return f, nil, err
+	}
+	if err := s.store.SetPolicy(ctx, f.ID, policy); err != nil {
+		return f, nil, explainUnknown(err, f.Ref())
+	}
+	s.known.forget(f.ID)
+	f.Policy, f.Body = policy, nil
+	return f, changed, nil
 }
 
 func (s *Service) checkFunction(f Function) error {
@@ -50,9 +97,6 @@ func (s *Service) checkFunction(f Function) error {
 	}
 	if len(f.Body) > s.cfg.MaxPayload {
 		return tooLarge("function bodies", len(f.Body), s.cfg.MaxPayload)
-	}
-	if f.Timeout < 0 {
-		return Errorf(ErrInvalid, "", "the time-out must not be negative")
 	}
 	if f.Python != "" && !minorVersion.MatchString(f.Python) {
 		return Errorf(ErrInvalid, "", "%q is no minor version of Python", clip(f.Python, 32)).WithHint("write it as 3.11")

@@ -8,11 +8,12 @@ import (
 
 // SubmitRequest asks for one call.
 type SubmitRequest struct {
-	Function string // any reference
-	Codec    Codec  // of Args
-	Args     []byte // JSON: [args, kwargs]; Dill: pickled (args, kwargs)
-	Timeout  time.Duration
-	Retries  int
+	Function string         // any reference
+	Codec    Codec          // of Args
+	Args     []byte         // JSON: [args, kwargs]; Dill: pickled (args, kwargs)
+	Timeout  time.Duration  // 0 = the function's, then the server's
+	Retries  *int           // nil = the function's
+	Expires  *time.Duration // nil = the function's
 	Queue    string
 	Priority *int // nil = DefaultPriority
 	Labels   map[string]string
@@ -89,7 +90,7 @@ func (s *Service) resolver(ctx context.Context) func(string) (Function, error) {
 		var a answer
 		if id, err := ParseFunctionID(text); err == nil {
 			var f *Function
-			if f, a.err = s.known.get(ctx, id); f != nil {
+			if f, a.err = s.known.fresh(ctx, id); f != nil {
 				a.f = *f
 			}
 			a.err = explainUnknown(a.err, text)
@@ -102,10 +103,10 @@ func (s *Service) resolver(ctx context.Context) func(string) (Function, error) {
 }
 
 func (s *Service) spec(r SubmitRequest, resolve func(string) (Function, error)) (Spec, string, error) {
-	spec := Spec{Codec: r.Codec, Args: r.Args, Timeout: r.Timeout, Retries: r.Retries, Queue: r.Queue, Priority: DefaultPriority, Labels: r.Labels}
-	if r.Priority != nil {
-		spec.Priority = *r.Priority
-	}
+	spec := Spec{Codec: r.Codec, Args: r.Args, Timeout: r.Timeout, Queue: r.Queue, Priority: DefaultPriority, Labels: r.Labels}
+	state(&spec.Priority, r.Priority)
+	state(&spec.Retries, r.Retries)
+	state(&spec.Expires, r.Expires)
 	if spec.Queue == "" {
 		spec.Queue = DefaultQueue
 	}
@@ -117,13 +118,28 @@ func (s *Service) spec(r SubmitRequest, resolve func(string) (Function, error)) 
 		return spec, "", err
 	}
 	spec.Function = f.ID
-	if spec.Timeout == 0 {
-		spec.Timeout = f.Timeout
-	}
+	spec.inherit(f.Policy, r)
 	if spec.Timeout == 0 {
 		spec.Timeout = s.cfg.Timeout
 	}
 	return spec, f.Ref(), nil
+}
+
+// inherit takes from the function's policy what the call does not state. Back-off
+// and retry-on mean nothing to a call that is run once.
+func (s *Spec) inherit(p Policy, r SubmitRequest) {
+	if s.Timeout == 0 {
+		s.Timeout = p.Timeout
+	}
+	if r.Retries == nil {
+		s.Retries = p.Retries
+	}
+	if r.Expires == nil {
+		s.Expires = p.Expires
+	}
+	if s.Retries > 0 {
+		s.Backoff, s.RetryOn = p.Backoff, p.RetryOn
+	}
 }
 
 func (s *Service) checkSpec(spec Spec, delay time.Duration) error {
@@ -132,8 +148,12 @@ func (s *Service) checkSpec(spec Spec, delay time.Duration) error {
 		return tooLarge("arguments", len(spec.Args), s.cfg.MaxPayload)
 	case spec.Timeout < 0 || delay < 0:
 		return Errorf(ErrInvalid, "", "times must not be negative")
-	case spec.Retries < 0 || spec.Retries > 1000:
-		return Errorf(ErrInvalid, "", "retries must be between 0 and 1000, not %d", spec.Retries)
+	case delay > MaxWait:
+		return Errorf(ErrInvalid, "", "a task cannot wait for more than ten years")
+	case spec.Expires < 0 || spec.Expires > MaxWait:
+		return Errorf(ErrInvalid, "", "expires must be between 0 (never) and ten years, not %s", spec.Expires)
+	case spec.Retries < 0 || spec.Retries > MaxRetries:
+		return Errorf(ErrInvalid, "", "retries must be between 0 and %d, not %d", MaxRetries, spec.Retries)
 	case spec.Priority < 0 || spec.Priority > 9:
 		return Errorf(ErrInvalid, "", "the priority must be between 0 and 9, not %d", spec.Priority)
 	case CheckName(spec.Queue) != nil:

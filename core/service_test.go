@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -118,7 +119,7 @@ func TestRegistrationsAreChecked(t *testing.T) {
 			"pickle":    {func(r *core.RegisterRequest) { r.Body = []byte("payload") }, core.ErrMalformed},
 			"truncated": {func(r *core.RegisterRequest) { r.Body = []byte("\x80\x04N") }, core.ErrMalformed},
 			"large":     {func(r *core.RegisterRequest) { r.Body = make([]byte, 101) }, core.ErrTooLarge},
-			"time-out":  {func(r *core.RegisterRequest) { r.Timeout = -1 }, core.ErrInvalid},
+			"time-out":  {func(r *core.RegisterRequest) { r.Policy.Timeout = new(time.Duration(-1)) }, core.ErrInvalid},
 		} {
 			r := good
 			c.change(&r)
@@ -174,7 +175,7 @@ func TestOneBadItemDoesNotSpoilTheBatch(t *testing.T) {
 func TestTimeoutsComeFromCallFunctionThenServer(t *testing.T) {
 	serve(t, core.ServiceConfig{}, func(d *desk) {
 		d.register("plain", "1")
-		if _, err := d.Register(d.ctx, core.RegisterRequest{Name: "slow", Codec: core.Source, Entry: "slow", Body: []byte("2"), Timeout: time.Hour}); err != nil {
+		if _, err := d.Register(d.ctx, core.RegisterRequest{Name: "slow", Codec: core.Source, Entry: "slow", Body: []byte("2"), Policy: core.PolicyChange{Timeout: new(time.Hour)}}); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range []struct {
@@ -189,6 +190,93 @@ func TestTimeoutsComeFromCallFunctionThenServer(t *testing.T) {
 			if spec, err := d.Spec(d.ctx, a.ID); err != nil || spec.Timeout != c.want {
 				t.Errorf("%s, %s: %s, want %s", c.function, c.call, spec.Timeout, c.want)
 			}
+		}
+	})
+}
+
+func TestPoliciesAreInheritedAndChanged(t *testing.T) {
+	serve(t, core.ServiceConfig{}, func(d *desk) {
+		register := func(body string, c core.PolicyChange) core.Registration {
+			t.Helper()
+			r, err := d.Register(d.ctx, core.RegisterRequest{Name: "f", Codec: core.Source, Entry: "f", Body: []byte(body), Policy: c})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		first := register("1", core.PolicyChange{Retries: new(3), Rate: &core.Rate{N: 5, Per: time.Second}})
+		if first.Outcome != core.RegisteredNew || first.Changed != nil || first.Function.Retries != 3 {
+			t.Fatalf("%+v", first)
+		}
+		if same := register("1", core.PolicyChange{}); same.Outcome != core.RegisteredSame || same.Changed != nil || same.Function.Retries != 3 {
+			t.Fatalf("what was not stated did not stay: %+v", same)
+		}
+		same := register("1", core.PolicyChange{Retries: new(1), Concurrency: new(2), Rate: &core.Rate{N: 5, Per: time.Second}})
+		if same.Outcome != core.RegisteredSame || !slices.Equal(same.Changed, []string{"retries", "concurrency"}) || same.Function.ID != first.Function.ID {
+			t.Fatalf("%+v", same)
+		}
+		if next := register("2", core.PolicyChange{Expires: new(time.Hour)}); next.Function.Version != 2 || next.Function.Retries != 1 || next.Function.Rate.N != 5 || next.Function.Expires != time.Hour {
+			t.Fatalf("a new version is %+v", next)
+		}
+		if f, changed, err := d.SetPolicy(d.ctx, "f@1", core.PolicyChange{Retries: new(0)}); err != nil || !slices.Equal(changed, []string{"retries"}) || f.Retries != 0 || f.Concurrency != 2 {
+			t.Fatalf("%+v, %v, %v", f, changed, err)
+		}
+		for name, c := range map[string]core.PolicyChange{
+			"nothing": {}, "retries": {Retries: new(-1)}, "concurrency": {Concurrency: new(-1)}, "expires": {Expires: new(time.Duration(-1))},
+			"rate": {Rate: &core.Rate{N: 1, Per: 3}}, "back-off": {Backoff: &core.Backoff{First: 2, Last: 1}}, "class": {RetryOn: &core.RetryOn{"a b"}},
+		} {
+			if _, _, err := d.SetPolicy(d.ctx, "f", c); core.ClassOf(err) != core.ErrInvalid {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, _, err := d.SetPolicy(d.ctx, "g", core.PolicyChange{Retries: new(1)}); core.ClassOf(err) != core.ErrNotFound {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestCallsTakeWhatTheyDoNotStateFromThePolicy(t *testing.T) {
+	serve(t, core.ServiceConfig{}, func(d *desk) {
+		backoff := core.Backoff{First: time.Second, Last: time.Second}
+		done, err := d.Register(d.ctx, core.RegisterRequest{Name: "f", Codec: core.Source, Entry: "f", Body: []byte("1"), Policy: core.PolicyChange{
+			Retries: new(2), Expires: new(time.Hour), Backoff: &backoff, RetryOn: &core.RetryOn{"E"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec := func(r core.SubmitRequest) core.Spec {
+			t.Helper()
+			r.Codec, r.Args = core.JSON, []byte(`[[],{}]`)
+			a, err := d.Submit(d.ctx, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := d.Spec(d.ctx, a.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		if s := spec(core.SubmitRequest{Function: "f"}); s.Retries != 2 || s.Backoff != backoff || !slices.Equal(s.RetryOn, core.RetryOn{"E"}) || s.Expires != time.Hour {
+			t.Errorf("%+v", s)
+		}
+		if s := spec(core.SubmitRequest{Function: "f", Retries: new(0), Expires: new(time.Duration(0))}); s.Retries != 0 || s.RetryOn != nil || s.Expires != 0 {
+			t.Errorf("what the call states does not hold: %+v", s)
+		}
+		// Also a call by id, whose function is cached, goes by the new policy.
+		id := string(done.Function.ID)
+		spec(core.SubmitRequest{Function: id})
+		if _, _, err := d.SetPolicy(d.ctx, "f", core.PolicyChange{Retries: new(7)}); err != nil {
+			t.Fatal(err)
+		}
+		if s := spec(core.SubmitRequest{Function: id}); s.Retries != 7 {
+			t.Errorf("%+v", s)
+		}
+		if err := d.store.SetPolicy(d.ctx, done.Function.ID, core.Policy{Retries: 9}); err != nil { // another process
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // of the bubble
+		if s := spec(core.SubmitRequest{Function: id}); s.Retries != 9 {
+			t.Errorf("%+v", s)
 		}
 	})
 }

@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"math/rand/v2"
+	"time"
+)
 
 // handle takes one signal of a worker.
 func (d *Dispatcher) handle(s Signal) {
@@ -132,34 +135,15 @@ func (d *Dispatcher) finish(p *peer, outcomes []Outcome) {
 		if o.State == Failed {
 			p.info.Failures++
 		}
-		settlement := Settlement{Outcome: o, Worker: p.info.ID}
+		settlement := Settlement{Outcome: o, Worker: p.info.ID, Jitter: 2*rand.Float64() - 1}
 		if h := p.holds[o.Task]; h != nil && h.Lease == o.Lease {
 			delete(p.holds, o.Task)
 			h.ended = true
 			p.unsettled++
-			settlement.RetryIn = retryIn(h.Assignment, o)
 		}
 		batch = append(batch, settlement)
 	}
 	d.settler.settle(batch)
-}
-
-// Back-off between attempts: doubling from the first to the last of these.
-const (
-	firstRetry = time.Second
-	lastRetry  = time.Minute
-)
-
-// retryIn says after how long a failed attempt is tried again; 0 is never.
-func retryIn(a Assignment, o Outcome) time.Duration {
-	if o.State != Failed || a.Attempt > a.Retries {
-		return 0
-	}
-	wait := firstRetry
-	for n := 1; n < a.Attempt && wait < lastRetry; n++ {
-		wait *= 2
-	}
-	return min(wait, lastRetry)
 }
 
 func (d *Dispatcher) takeBack(p *peer, leases []Lease) {

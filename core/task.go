@@ -47,7 +47,10 @@ type Spec struct {
 	Codec    Codec             `json:"codec"` // of Args, and so of the result: json or dill
 	Args     []byte            `json:"-"`     // json: [args, kwargs]; dill: a pickled (args, kwargs)
 	Timeout  time.Duration     `json:"timeout,omitempty"`
-	Retries  int               `json:"retries,omitempty"` // further attempts after a failed one
+	Retries  int               `json:"retries,omitempty"`  // further attempts after a failed one
+	Backoff  Backoff           `json:"backoff,omitzero"`   // wait before each of them; zero = exp:1s:60s
+	RetryOn  RetryOn           `json:"retry_on,omitempty"` // which failures are worth one; empty = every
+	Expires  time.Duration     `json:"expires,omitempty"`  // FAILED(expired) when not claimed so long after it was submitted or due; 0 = never
 	Queue    string            `json:"queue,omitempty"`
 	Priority int               `json:"priority,omitempty"` // 0–9, 9 first
 	Labels   map[string]string `json:"labels,omitempty"`

@@ -157,6 +157,8 @@ func (a *api) operation(op huma.Operation) *huma.Operation {
 		return item.Post
 	case http.MethodDelete:
 		return item.Delete
+	case http.MethodPatch:
+		return item.Patch
 	}
 	return item.Get
 }

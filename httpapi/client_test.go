@@ -21,7 +21,7 @@ func TestClientFunctions(t *testing.T) {
 	st, ctx := start(t), context.Background()
 	request := core.RegisterRequest{
 		Name: "resize", Codec: core.Source, Entry: "run", File: "fn.py", Body: []byte("def run(a, b=10):\n    return a\n"),
-		Signature: "(a, b=10)", Doc: "Resizes.", Timeout: 90 * time.Second, Labels: map[string]string{"team": "a,b"},
+		Signature: "(a, b=10)", Doc: "Resizes.", Policy: core.PolicyChange{Timeout: new(90 * time.Second)}, Labels: map[string]string{"team": "a,b"},
 	}
 	first, err := st.client.Register(ctx, request)
 	must(t, err)
@@ -71,7 +71,7 @@ func TestClientTaskLife(t *testing.T) {
 	priority := 7
 	call := client.Call{
 		Function: "add", Args: json.RawMessage(`[3, "x\u2028<"]`), Kwargs: json.RawMessage(`{"k": [1.5, null]}`), Timeout: 5 * time.Second,
-		Retries: 2, Queue: "fast", Priority: &priority, Labels: map[string]string{"a": "1"},
+		Retries: new(2), Queue: "fast", Priority: &priority, Labels: map[string]string{"a": "1"},
 	}
 	done, err := st.client.Submit(ctx, call)
 	must(t, err)
@@ -143,7 +143,7 @@ func TestClientBatchListCancel(t *testing.T) {
 	for i := range calls {
 		calls[i] = client.Call{Function: "f", Args: json.RawMessage(fmt.Sprintf("[%d]", i))}
 	}
-	calls[7].Function, calls[8].Retries, calls[9].Args = "nobody", -1, json.RawMessage(`{}`)
+	calls[7].Function, calls[8].Retries, calls[9].Args = "nobody", new(-1), json.RawMessage(`{}`)
 	answers, err := st.client.SubmitBatch(ctx, calls)
 	must(t, err)
 	ids := []core.TaskID{}

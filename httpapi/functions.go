@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
-	"time"
 
 	"faasctl/core"
 	"faasctl/httpapi/wire"
@@ -35,6 +34,11 @@ func functionRoutes(a *api) {
 		OperationID: "functions-body", Method: http.MethodGet, Path: "/v1/functions/{ref}/body", Tags: tags,
 		Summary: "Show a function with its body", Errors: refErrors,
 	}, a.s.functionBody)
+	declareBody(a, huma.Operation{
+		OperationID: "functions-set", Method: http.MethodPatch, Path: "/v1/functions/{ref}", Tags: tags,
+		Summary:     "Change how calls of a function are run, tried again and limited",
+		Description: "Concurrency and rate concern what waits already; everything else later calls.", Errors: refErrors,
+	}, true, a.s.setPolicy)
 	declare(a, huma.Operation{
 		OperationID: "functions-remove", Method: http.MethodDelete, Path: "/v1/functions/{ref}", Tags: tags,
 		Summary: "Take a version, or with a bare name all versions, out of service", Description: "Tasks that were accepted still run.", Errors: refErrors,
@@ -50,7 +54,7 @@ func (s *Server) register(ctx context.Context, _ *none, body *wire.Register) (*a
 	}
 	request := core.RegisterRequest{
 		Name: body.Name, Codec: body.Codec, Body: []byte(body.Body), Entry: body.Entry, File: body.File, Signature: body.Signature,
-		Doc: body.Doc, Python: body.Python, Timeout: time.Duration(body.Timeout), Labels: body.Labels,
+		Doc: body.Doc, Python: body.Python, Policy: body.Policy.Change(), Labels: body.Labels,
 	}
 	switch request.Codec {
 	case "", core.Source:
@@ -68,7 +72,7 @@ func (s *Server) register(ctx context.Context, _ *none, body *wire.Register) (*a
 	if err != nil {
 		return nil, err
 	}
-	return reply(wire.Registration{Function: wireFunction(done.Function), Outcome: done.Outcome}), nil
+	return reply(wire.Registration{Function: wire.FunctionOf(done.Function), Outcome: done.Outcome, Changed: done.Changed}), nil
 }
 
 func (s *Server) functions(ctx context.Context, _ *none) (*answer[wire.Functions], error) {
@@ -84,7 +88,7 @@ func (s *Server) function(ctx context.Context, p *functionRef) (*answer[wire.Fun
 	if err != nil {
 		return nil, err
 	}
-	return reply(wireFunction(f)), nil
+	return reply(wire.FunctionOf(f)), nil
 }
 
 func (s *Server) functionBody(ctx context.Context, p *functionRef) (*answer[wire.Function], error) {
@@ -92,13 +96,21 @@ func (s *Server) functionBody(ctx context.Context, p *functionRef) (*answer[wire
 	if err != nil {
 		return nil, err
 	}
-	out := wireFunction(f)
+	out := wire.FunctionOf(f)
 	body := string(f.Body)
 	if f.Codec == core.Dill {
 		body = base64.StdEncoding.EncodeToString(f.Body)
 	}
 	out.Body = &body
 	return reply(out), nil
+}
+
+func (s *Server) setPolicy(ctx context.Context, p *functionRef, body *wire.Policy) (*answer[wire.Changed], error) {
+	f, changed, err := s.service.SetPolicy(ctx, p.Ref, body.Change())
+	if err != nil {
+		return nil, err
+	}
+	return reply(wire.Changed{Function: wire.FunctionOf(f), Changed: listed(changed)}), nil
 }
 
 func (s *Server) removeFunction(ctx context.Context, p *functionRef) (*answer[wire.Functions], error) {
@@ -109,14 +121,10 @@ func (s *Server) removeFunction(ctx context.Context, p *functionRef) (*answer[wi
 	return reply(wireFunctions(removed)), nil
 }
 
-func wireFunction(f core.Function) wire.Function {
-	return wire.Function{Function: f, Timeout: wire.Duration(f.Timeout)}
-}
-
 func wireFunctions(all []core.Function) wire.Functions {
 	out := make([]wire.Function, len(all))
 	for i, f := range all {
-		out[i] = wireFunction(f)
+		out[i] = wire.FunctionOf(f)
 	}
 	return wire.Functions{Functions: out}
 }

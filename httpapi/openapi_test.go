@@ -100,6 +100,7 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 		"register_function":  `{"name":"g","payload":` + quoted(encodeDill64(somePickle)) + `}`,
 		"execute_function":   `{"function_id":"` + string(f.ID) + `","payload":` + quoted(encodeDill64(somePickle)) + `}`,
 		"functions-register": `{"name":"h","body":"def h(): pass"}`,
+		"functions-set":      `{"retries":3}`,
 		"tasks-submit":       `{"function":"f"}`,
 		"tasks-submit-many":  `[{"function":"f"}]`,
 		"tasks-cancel-many":  `{"ids":["` + id + `"]}`,

@@ -84,7 +84,8 @@ func callRequest(call *wire.Call) (core.SubmitRequest, error) {
 	pair = append(append(append(append(append(pair, '['), args...), ','), kwargs...), ']')
 	return core.SubmitRequest{
 		Function: call.Function, Codec: core.JSON, Args: pair, Timeout: time.Duration(call.Timeout), Retries: call.Retries,
-		Queue: call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: time.Duration(call.Delay),
+		Expires: (*time.Duration)(call.Expires),
+		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: time.Duration(call.Delay),
 	}, nil
 }
 
@@ -199,7 +200,7 @@ func (s *Server) spec(ctx context.Context, p *taskRef) (*answer[wire.Spec], erro
 	if err != nil {
 		return nil, err
 	}
-	out := wire.Spec{Spec: spec, Timeout: wire.Duration(spec.Timeout)}
+	out := wire.Spec{Spec: spec, Timeout: wire.Duration(spec.Timeout), Expires: wire.Duration(spec.Expires)}
 	if spec.Codec == core.Dill {
 		out.Pickle = spec.Args
 		return reply(out), nil

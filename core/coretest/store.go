@@ -20,6 +20,7 @@ func RunStore(t *testing.T, open Open) {
 		cases map[string]func(*fixture)
 	}{
 		{"Functions", functionCases},
+		{"Policies", policyCases},
 		{"Tasks", taskCases},
 		{"Listing", listCases},
 		{"Leases", leaseCases},

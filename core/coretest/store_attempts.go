@@ -23,7 +23,7 @@ var attemptCases = map[string]func(*fixture){
 		}
 	},
 	"each attempt that did not end its task is told": func(f *fixture) {
-		id := f.submitOne("add")
+		id := f.submitRetrying("add")
 		c := f.retry(f.claimOne(), "first try\n")
 		f.start(c)
 		f.releaseOne(c.Lease, core.ReleaseVanished)
@@ -57,27 +57,26 @@ var attemptCases = map[string]func(*fixture){
 		}
 	},
 	"between two attempts the record is nobody's": func(f *fixture) {
-		id := f.submitOne("add")
+		id := f.submitRetrying("add")
 		c := f.claimOne()
 		f.start(c)
-		s := failed(c.Lease, core.KindTimeout)
-		s.RetryIn = time.Hour
-		f.wantSettle(s, core.VerdictOK)
+		f.wantSettle(failed(c.Lease, core.KindTimeout), core.VerdictOK)
 		if task := f.wantState(id, core.Delayed); task.Worker != "" || !task.Started.IsZero() || !task.Claimed.IsZero() || task.Attempt != 1 {
 			f.Fatalf("record: %+v", task)
 		}
 	},
-	"a failure before the start is told without a number": func(f *fixture) {
-		id := f.submitOne("add")
+	"a failure before the start is not tried again, and no attempt": func(f *fixture) {
+		id := f.submitRetrying("add")
 		s := failed(f.claimOne().Lease, core.KindUnloadable)
-		s.Started, s.RetryIn = false, time.Millisecond
+		s.Started = false
 		f.wantSettle(s, core.VerdictOK)
-		if all := f.wantEnds(id, core.AttemptRetried); all[0].Number != 0 || !all[0].Started.IsZero() {
-			f.Fatalf("%+v", all[0])
+		f.wantEnds(id)
+		if task := f.wantState(id, core.Failed); task.Attempt != 0 {
+			f.Fatalf("record: %+v", task)
 		}
 	},
 	"a history is bounded, and what it keeps of failures and output too": func(f *fixture) {
-		id := f.submitOne("add")
+		id := f.submitRetrying("add")
 		c := f.claimOne()
 		last := core.KeepAttempts + 2
 		for n := 1; n <= last; n++ {
@@ -86,7 +85,6 @@ var attemptCases = map[string]func(*fixture){
 			s.Result.Failure.Message = "tab\there\n" + strings.Repeat("☃", 1000)
 			s.Output.Stdout = core.Stream{Head: bytes.Repeat([]byte("h"), 32<<10), Tail: bytes.Repeat([]byte("t"), 32<<10), Cut: 5}
 			s.Output.Stderr = core.Stream{Head: []byte(fmt.Sprint("attempt ", n))}
-			s.RetryIn = time.Millisecond
 			f.wantSettle(s, core.VerdictOK)
 			c = f.claimDelayed()
 		}
@@ -138,11 +136,19 @@ var attemptCases = map[string]func(*fixture){
 	},
 }
 
+// submitRetrying accepts a task that is tried again soon after each failure.
+func (f *fixture) submitRetrying(name string) core.TaskID {
+	f.Helper()
+	s := spec(f.function(name).ID)
+	s.Retries, s.Backoff = 100, core.Backoff{First: time.Millisecond, Last: time.Millisecond}
+	return f.accept([]core.Submission{{ID: core.NewTaskID(), Spec: s}})[0]
+}
+
 // retry fails an attempt, with an output, and claims the next.
 func (f *fixture) retry(c core.Claimed, printed string) core.Claimed {
 	f.Helper()
 	s := failed(c.Lease, core.KindException)
-	s.Output.Stdout.Head, s.RetryIn = []byte(printed), time.Millisecond
+	s.Output.Stdout.Head = []byte(printed)
 	f.wantSettle(s, core.VerdictOK)
 	return f.claimDelayed()
 }

@@ -219,9 +219,10 @@ var leaseCases = map[string]func(*fixture){
 		}
 	},
 	"a retry is delayed and claimed again when due": func(f *fixture) {
-		id := f.submitOne("add")
+		again := spec(f.function("add").ID)
+		again.Retries, again.Backoff = 1, core.Backoff{First: 30 * time.Millisecond, Last: time.Second}
+		id := f.accept([]core.Submission{{ID: core.NewTaskID(), Spec: again}})[0]
 		s := failed(f.claimOne().Lease, core.KindException)
-		s.RetryIn = 30 * time.Millisecond
 		f.wantSettle(s, core.VerdictOK)
 		f.wantSettle(s, core.VerdictAlready)
 		if f.result(id) != nil {

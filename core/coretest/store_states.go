@@ -35,9 +35,7 @@ var verbs = map[core.Verb]func(*fixture, core.TaskID, core.Lease){
 	core.VerbFail:    func(f *fixture, _ core.TaskID, lease core.Lease) { f.settle(failed(lease, core.KindException)) },
 	core.VerbRelease: func(f *fixture, _ core.TaskID, lease core.Lease) { f.releaseOne(lease, core.ReleaseGraceful) },
 	core.VerbRetry: func(f *fixture, _ core.TaskID, lease core.Lease) {
-		s := failed(lease, core.KindException)
-		s.RetryIn = time.Hour
-		f.settle(s)
+		f.settle(failed(lease, core.KindException))
 	},
 	core.VerbPromote: func(f *fixture, id core.TaskID, _ core.Lease) {
 		f.eventually("the promotion", func() bool {
@@ -78,6 +76,9 @@ func reach(f *fixture, state core.State, verb core.Verb) (core.TaskID, core.Leas
 			item.Delay = time.Millisecond
 		}
 	}
+	if verb == core.VerbRetry {
+		item.Spec.Retries, item.Spec.Backoff = 1, core.Backoff{First: time.Hour, Last: time.Hour}
+	}
 	f.accept([]core.Submission{item})
 	lease := core.Lease{Task: item.ID, Epoch: 1, Claim: "nobody"}
 	switch state {
@@ -90,7 +91,9 @@ func reach(f *fixture, state core.State, verb core.Verb) (core.TaskID, core.Leas
 	case core.Completed:
 		f.wantSettle(completed(lease, "1"), core.VerdictOK)
 	case core.Failed:
-		f.wantSettle(failed(lease, core.KindException), core.VerdictOK)
+		lost := failed(lease, core.KindException)
+		lost.Started = false // else its retries would be taken
+		f.wantSettle(lost, core.VerdictOK)
 	}
 	return item.ID, lease
 }

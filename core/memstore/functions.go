@@ -55,6 +55,19 @@ func (s *Store) PutFunction(ctx context.Context, f core.Function) (core.Function
 	return fs.view(id, false), outcome, ctx.Err()
 }
 
+// SetPolicy implements core.FunctionStore.
+func (s *Store) SetPolicy(ctx context.Context, id core.FunctionID, policy core.Policy) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.functions.byID[id]
+	if f == nil || s.functions.removed[id] {
+		return core.ErrNotFound
+	}
+	f.Policy = policy
+	s.publish(time.Now(), core.Event{Kind: core.FunctionChanged, Function: id})
+	return ctx.Err()
+}
+
 // FunctionByID implements core.FunctionStore.
 func (s *Store) FunctionByID(ctx context.Context, id core.FunctionID) (core.Function, error) {
 	s.mu.Lock()

@@ -184,17 +184,15 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 
 func (s *Store) settle(r *record, item core.Settlement, now time.Time) core.Event {
 	r.settled = item.Lease
-	again := item.RetryIn > 0 && item.State == core.Failed
-	if again {
-		item.Output = item.Output.Clip(core.KeepAttemptStream)
-	}
 	if item.Worker != "" {
 		r.task.Worker = item.Worker
 	}
-	if again && !r.task.Cancelling {
-		return s.again(r, item, now)
-	}
 	result := item.Result
+	if item.State == core.Failed && r.started && !r.task.Cancelling {
+		if wait, again := r.spec.RetryIn(r.task.Attempt, result.Failure, item.Jitter); again {
+			return s.again(r, wait, item, now)
+		}
+	}
 	r.output = item.Output
 	switch {
 	case r.task.Cancelling && item.State != core.Cancelled:
@@ -208,12 +206,15 @@ func (s *Store) settle(r *record, item core.Settlement, now time.Time) core.Even
 }
 
 // again makes a failed task wait for its next attempt.
-func (s *Store) again(r *record, item core.Settlement, now time.Time) core.Event {
+func (s *Store) again(r *record, wait time.Duration, item core.Settlement, now time.Time) core.Event {
 	s.move(r, core.VerbRetry)
-	r.task.Due = now.Add(item.RetryIn)
+	r.task.Due = now.Add(wait)
 	s.count(r, func(t *core.Totals) { t.Retried++ })
 	event := s.event(r, core.TaskRetried)
-	event.Detail = string(item.Result.Failure.Kind)
+	if item.Result.Failure != nil {
+		event.Detail = string(item.Result.Failure.Kind)
+	}
+	item.Output = item.Output.Clip(core.KeepAttemptStream)
 	r.remember(core.AttemptRetried, r.started, now, item)
 	r.unclaim()
 	return event

@@ -72,6 +72,9 @@ type specHeader struct {
 	Codec    core.Codec        `json:"c"`
 	Timeout  time.Duration     `json:"t,omitempty"`
 	Retries  int               `json:"r,omitempty"`
+	Backoff  core.Backoff      `json:"b,omitzero"`
+	RetryOn  core.RetryOn      `json:"n,omitempty"`
+	Expires  time.Duration     `json:"x,omitempty"`
 	Queue    string            `json:"q,omitempty"`
 	Priority int               `json:"p,omitempty"`
 	Labels   map[string]string `json:"l,omitempty"`
@@ -84,8 +87,8 @@ type specHeader struct {
 // belong beside it.
 func sealSpec(spec core.Spec) (envelope, apart []byte, err error) {
 	h := specHeader{
-		Function: spec.Function, Codec: spec.Codec, Timeout: spec.Timeout, Retries: spec.Retries, Queue: spec.Queue,
-		Priority: spec.Priority, Labels: spec.Labels, Group: spec.Group, RetryOf: spec.RetryOf,
+		Function: spec.Function, Codec: spec.Codec, Timeout: spec.Timeout, Retries: spec.Retries, Backoff: spec.Backoff,
+		RetryOn: spec.RetryOn, Expires: spec.Expires, Queue: spec.Queue, Priority: spec.Priority, Labels: spec.Labels, Group: spec.Group, RetryOf: spec.RetryOf,
 	}
 	if len(spec.Args) > outOfLine {
 		h.Apart = len(spec.Args)
@@ -108,8 +111,8 @@ func openSpec(envelope []byte) (spec core.Spec, apart int, err error) {
 		return core.Spec{}, 0, broken("read a stored task", "its arguments are in two places")
 	}
 	spec = core.Spec{
-		Function: h.Function, Codec: h.Codec, Timeout: h.Timeout, Retries: h.Retries, Queue: h.Queue,
-		Priority: h.Priority, Labels: h.Labels, Group: h.Group, RetryOf: h.RetryOf,
+		Function: h.Function, Codec: h.Codec, Timeout: h.Timeout, Retries: h.Retries, Backoff: h.Backoff,
+		RetryOn: h.RetryOn, Expires: h.Expires, Queue: h.Queue, Priority: h.Priority, Labels: h.Labels, Group: h.Group, RetryOf: h.RetryOf,
 	}
 	if len(raw) > 0 {
 		spec.Args = raw

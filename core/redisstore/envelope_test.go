@@ -15,7 +15,7 @@ import (
 
 func TestEnvelopesReturnWhatWasSealed(t *testing.T) {
 	exit := 3
-	spec := core.Spec{Function: "f", Codec: core.Dill, Args: []byte("\x80\x05binary\x00\n"), Timeout: time.Second, Retries: 2,
+	spec := core.Spec{Function: "f", Codec: core.Dill, Args: []byte("\x80\x05binary\x00\n"), Timeout: time.Second, Retries: 2, Backoff: core.Backoff{First: 3, Last: 4}, RetryOn: core.RetryOn{"ValueError", "timeout"}, Expires: time.Hour,
 		Queue: "q\tü", Priority: 9, Labels: map[string]string{"a": "1,2"}, Group: "g", RetryOf: "t"}
 	for _, size := range []int{0, 1, outOfLine, outOfLine + 1} {
 		spec.Args = bytes.Repeat([]byte{0xff}, size)

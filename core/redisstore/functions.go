@@ -18,18 +18,24 @@ func (s *Store) PutFunction(ctx context.Context, f core.Function) (core.Function
 	const op = "register a function"
 	f.ID, f.Version, f.Latest = core.NewFunctionID(), 0, false
 	f.BodyHash, f.BodySize = core.HashBody(f.Body), len(f.Body)
+	policy, err := policyArgs(f.Policy)
+	if err != nil {
+		return core.Function{}, "", err
+	}
+	f.Policy = core.Policy{} // stands beside the document
 	doc, err := json.Marshal(f)
 	if err != nil {
 		return core.Function{}, "", &core.Error{Class: core.ErrInvalid, Op: op, Detail: "it cannot be stored", Err: err}
 	}
 	// go-redis repeats the script when its answer was lost; the same id then
 	// tells the script that the function is not "unchanged" but new.
-	answer, err := s.run(ctx, op, s.scripts.putFunction, s.cfg.KeepEvents, string(f.ID), f.Name, f.Identity(), doc, f.BodyHash, f.Body)
+	args := append([]any{s.cfg.KeepEvents, string(f.ID), f.Name, f.Identity(), doc, f.BodyHash, f.Body}, policy...)
+	answer, err := s.run(ctx, op, s.scripts.putFunction, args...)
 	if err != nil {
 		return core.Function{}, "", err
 	}
 	fields, ok := answer.([]any)
-	if !ok || len(fields) != 6 {
+	if !ok || len(fields) != 7 {
 		return core.Function{}, "", broken(op, "the script answered with %T", answer)
 	}
 	outcome, _ := fields[0].(string)
@@ -37,7 +43,31 @@ func (s *Store) PutFunction(ctx context.Context, f core.Function) (core.Function
 	return stored, core.Registered(outcome), err
 }
 
-// readFunction makes a Function of id, document, version, created, latest.
+// policyArgs is how scripts/policy.lua takes a policy.
+func policyArgs(p core.Policy) ([]any, error) {
+	document, err := json.Marshal(p)
+	if err != nil {
+		return nil, &core.Error{Class: core.ErrInvalid, Op: "store a policy", Err: err}
+	}
+	return []any{document, p.Concurrency, p.Rate.N, p.Rate.Per.Milliseconds()}, nil
+}
+
+// SetPolicy implements core.FunctionStore.
+func (s *Store) SetPolicy(ctx context.Context, id core.FunctionID, policy core.Policy) error {
+	const op = "set a policy"
+	args, err := policyArgs(policy)
+	if err != nil {
+		return err
+	}
+	n, err := s.number(ctx, op, s.scripts.setPolicy, append([]any{s.cfg.KeepEvents, string(id)}, args...)...)
+	if err == nil && n == 0 {
+		return core.Errorf(core.ErrNotFound, op, "there is no function %s", id)
+	}
+	return err
+}
+
+// readFunction makes a Function of id, document, version, created, latest, policy.
+// A document that is older than policies has a time-out of its own.
 func readFunction(fields []any) (core.Function, error) {
 	id, _ := fields[0].(string)
 	doc, _ := fields[1].(string)
@@ -47,6 +77,12 @@ func readFunction(fields []any) (core.Function, error) {
 	}
 	f.ID, f.Version, f.Created = core.FunctionID(id), int(asNumber(fields[2])), instant(asNumber(fields[3]))
 	f.Latest = asNumber(fields[4]) == 1
+	if policy, _ := fields[5].(string); policy != "" {
+		f.Policy = core.Policy{}
+		if err := json.Unmarshal([]byte(policy), &f.Policy); err != nil {
+			return f, &core.Error{Class: core.ErrInternal, Op: "read a stored function", Detail: "its policy is damaged", Err: err}
+		}
+	}
 	return f, nil
 }
 
@@ -70,10 +106,10 @@ func (s *Store) find(ctx context.Context, op string, questions []lookup) ([]core
 			return err
 		}
 		fields, ok := answer.([]any)
-		if !ok || len(fields) != 5*(to-from) {
+		if !ok || len(fields) != 6*(to-from) {
 			return broken(op, "the script answered with %T", answer)
 		}
-		for ; len(fields) > 0; fields = fields[5:] {
+		for ; len(fields) > 0; fields = fields[6:] {
 			if fields[0] == "" {
 				found = append(found, core.Function{})
 				continue

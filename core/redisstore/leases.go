@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,26 +120,31 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 	verdicts := make([]core.Verdict, 0, len(batch))
 	size := func(i int) int { return 1024 + len(batch[i].Result.JSON) + len(batch[i].Result.Pickle) }
 	err := parcels(len(batch), size, func(from, to int) error {
-		args := append(make([]any, 0, 2+13*(to-from)), s.cfg.KeepEvents, cancelledDuring)
+		args := append(make([]any, 0, 2+15*(to-from)), s.cfg.KeepEvents, cancelledDuring)
 		for _, item := range batch[from:to] {
 			result, err := sealResult(item.Result)
 			if err != nil {
 				return &core.Error{Class: core.ErrInvalid, Op: "settle", Detail: "a result cannot be stored", Err: err}
 			}
-			detail := []byte(nil)
-			if item.RetryIn > 0 && item.State == core.Failed {
-				if detail, err = json.Marshal(core.ShortFailure(item.Result.Failure)); err != nil {
-					return err
-				}
-				item.Output = item.Output.Clip(core.KeepAttemptStream)
-			}
 			output, err := sealOutput(item.Output)
 			if err != nil {
 				return err
 			}
-			kind := core.FailureKind("")
+			var detail, clipped []byte // of a failure, which may be tried again
+			if item.State == core.Failed {
+				if detail, err = json.Marshal(core.ShortFailure(item.Result.Failure)); err != nil {
+					return err
+				}
+				if clipped, err = sealOutput(item.Output.Clip(core.KeepAttemptStream)); err != nil {
+					return err
+				}
+				if bytes.Equal(clipped, output) {
+					clipped = nil
+				}
+			}
+			kind, class := core.FailureKind(""), ""
 			if item.Result.Failure != nil && item.State != core.Completed {
-				kind = item.Result.Failure.Kind
+				kind, class = item.Result.Failure.Kind, item.Result.Failure.Type
 			}
 			if item.State == core.Cancelled {
 				kind = core.KindCancelled
@@ -147,7 +153,7 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 				return core.Errorf(core.ErrInvalid, "settle", "a task cannot be settled as %q", item.State)
 			}
 			args = append(args, string(item.Task), item.Epoch, item.Claim, string(item.Worker), string(item.State),
-				flag(item.Started), max(0, item.Elapsed.Microseconds()), max(0, millis(item.RetryIn)), short(string(kind)), result, output, core.FailureType(item.Result.Failure), detail)
+				flag(item.Started), max(0, item.Elapsed.Microseconds()), item.Jitter, short(string(kind)), result, output, core.FailureType(item.Result.Failure), detail, class, clipped)
 		}
 		some, err := words[core.Verdict](ctx, s, "settle", s.scripts.settle, to-from, args)
 		verdicts = append(verdicts, some...)

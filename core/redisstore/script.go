@@ -16,7 +16,7 @@ var sources embed.FS
 // scripts holds every Lua script, ready to run by its hash.
 type scripts struct {
 	submit, claim, renew, settle, release, reap, orphan, promote, cancel, gc *redis.Script
-	putFunction, getFunction, removeFunction, announce                       *redis.Script
+	putFunction, getFunction, removeFunction, setPolicy, announce            *redis.Script
 }
 
 // loadScripts joins each script with the files that stand before it. A missing
@@ -37,7 +37,7 @@ func loadScripts() scripts {
 		submit: load("submit"), claim: load("claim"), renew: load("renew"), settle: load("settle"),
 		release: load("giveback", "release"), reap: load("giveback", "reap"), orphan: load("giveback", "orphan"),
 		promote: load("promote"), cancel: load("cancel"), gc: load("gc"),
-		putFunction: load("putfunction"), getFunction: load("getfunction"), removeFunction: load("removefunction"),
+		putFunction: load("policy", "putfunction"), setPolicy: load("policy", "setpolicy"), getFunction: load("getfunction"), removeFunction: load("removefunction"),
 		announce: load("announce"),
 	}
 }

@@ -15,7 +15,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 	refused := make([]error, len(batch))
 	size := func(i int) int { return len(batch[i].Spec.Args) + 512 }
 	err := parcels(len(batch), size, func(from, to int) error {
-		args := make([]any, 1, 1+9*(to-from))
+		args := make([]any, 1, 1+13*(to-from))
 		args[0] = s.cfg.KeepEvents
 		asked := make([]int, 0, to-from)
 		for i := from; i < to; i++ {
@@ -33,7 +33,8 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 				return err
 			}
 			args = append(args, string(item.ID), string(item.Spec.Function), string(item.Spec.Codec), item.Spec.Queue,
-				priority, max(0, millis(item.Delay)), envelope, apart, short(string(item.Spec.RetryOf)))
+				priority, max(0, millis(item.Delay)), envelope, apart, short(string(item.Spec.RetryOf)),
+				item.Spec.Retries, millis(item.Spec.Backoff.Wait(1, 0)), millis(item.Spec.Backoff.Wait(core.MaxRetries, 0)), item.Spec.RetryOn.String())
 			asked = append(asked, i)
 		}
 		if len(asked) == 0 {

@@ -38,6 +38,9 @@ func (w *walk) step() {
 		w.tasks = append(w.tasks, w.submit(n, func(s *core.Submission) {
 			s.Spec.Function, s.Spec.Priority = w.fns[w.rng.IntN(2)], w.rng.IntN(10)
 			s.Spec.Queue = fmt.Sprint("q", w.rng.IntN(3))
+			if w.rng.IntN(2) == 0 {
+				s.Spec.Retries, s.Spec.Backoff = 1, core.Backoff{First: time.Millisecond, Last: time.Millisecond}
+			}
 			if w.rng.IntN(4) == 0 {
 				s.Delay = time.Duration(1+w.rng.IntN(20)) * time.Millisecond
 			}
@@ -72,9 +75,6 @@ func (w *walk) end(n int) {
 	for _, c := range w.take(n) {
 		s := outcome(c.Lease, []core.State{core.Completed, core.Failed, core.Cancelled}[w.rng.IntN(3)])
 		s.Started = w.rng.IntN(4) > 0
-		if s.State == core.Failed && w.rng.IntN(2) == 0 {
-			s.RetryIn = time.Millisecond
-		}
 		batch = append(batch, s)
 	}
 	for i, verdict := range w.settle(batch...) {

@@ -20,13 +20,24 @@ func (c *Client) Register(ctx context.Context, r core.RegisterRequest) (core.Reg
 	var answer wire.Registration
 	err := c.post(ctx, "/v1/functions", wire.Register{
 		Name: r.Name, Codec: r.Codec, Body: body, Entry: r.Entry, File: r.File, Signature: r.Signature, Doc: r.Doc,
-		Python: r.Python, Timeout: wire.Duration(r.Timeout), Labels: r.Labels,
+		Python: r.Python, Policy: wire.PolicyOf(r.Policy), Labels: r.Labels,
 	}, &answer)
 	if err != nil {
 		return core.Registration{}, err
 	}
 	f, err := c.function(answer.Function)
-	return core.Registration{Function: f, Outcome: answer.Outcome}, err
+	return core.Registration{Function: f, Outcome: answer.Outcome, Changed: answer.Changed}, err
+}
+
+// SetPolicy changes what change states of a function's policy and names the fields
+// that are others now.
+func (c *Client) SetPolicy(ctx context.Context, ref string, change core.PolicyChange) (core.Function, []string, error) {
+	var answer wire.Changed
+	if _, err := c.exchange(ctx, http.MethodPatch, "/v1/functions/"+url.PathEscape(ref), nil, wire.PolicyOf(change), 0, &answer); err != nil {
+		return core.Function{}, nil, err
+	}
+	f, err := c.function(answer.Function)
+	return f, answer.Changed, err
 }
 
 // Function finds one function by any reference, without its body.
@@ -79,7 +90,7 @@ func (c *Client) functions(answer wire.Functions) ([]core.Function, error) {
 
 func (c *Client) function(from wire.Function) (core.Function, error) {
 	f := from.Function
-	f.Timeout = time.Duration(from.Timeout)
+	f.Timeout, f.Expires = time.Duration(from.Timeout), time.Duration(from.Expires)
 	if from.Body == nil {
 		return f, nil
 	}

@@ -17,7 +17,8 @@ type Call struct {
 	Function     string            // any reference
 	Args, Kwargs json.RawMessage   // a JSON array and a JSON object; nil = empty
 	Timeout      time.Duration     // 0 = the function's, then the server's
-	Retries      int               // further attempts after a failed one
+	Retries      *int              // further attempts after a failed one; nil = the function's
+	Expires      *time.Duration    // FAILED(expired) when it waited longer; 0 = never; nil = the function's
 	Queue        string            // "" = default
 	Priority     *int              // nil = core.DefaultPriority
 	Labels       map[string]string //
@@ -27,7 +28,8 @@ type Call struct {
 func (call Call) wire() wire.Call {
 	return wire.Call{
 		Function: call.Function, Args: call.Args, Kwargs: call.Kwargs, Timeout: wire.Duration(call.Timeout), Retries: call.Retries,
-		Queue: call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: wire.Duration(call.Delay),
+		Expires: (*wire.Duration)(call.Expires),
+		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: wire.Duration(call.Delay),
 	}
 }
 
@@ -163,7 +165,7 @@ func (c *Client) Spec(ctx context.Context, id core.TaskID) (core.Spec, error) {
 		return core.Spec{}, err
 	}
 	spec := answer.Spec
-	spec.Timeout = time.Duration(answer.Timeout)
+	spec.Timeout, spec.Expires = time.Duration(answer.Timeout), time.Duration(answer.Expires)
 	if spec.Codec == core.Dill {
 		spec.Args = answer.Pickle
 		return spec, nil

@@ -28,15 +28,58 @@ type Register struct {
 	Signature string            `json:"signature,omitempty" example:"(a, b=10)"`
 	Doc       string            `json:"doc,omitempty"`
 	Python    string            `json:"python,omitempty" doc:"minor version it needs or was pickled by" example:"3.11"`
-	Timeout   Duration          `json:"timeout,omitzero" doc:"default for its calls: 1m30s or seconds"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Policy
+}
+
+// Policy states what may change of a function: how its calls are run, tried again
+// and limited. What is absent stays as it is.
+type Policy struct {
+	Timeout     *Duration     `json:"timeout,omitempty" doc:"how long a call may run: 1m30s or seconds; 0 = the server's"`
+	Retries     *int          `json:"retries,omitempty" doc:"further attempts of a call that failed" minimum:"0" maximum:"1000"`
+	Backoff     *core.Backoff `json:"backoff,omitempty" doc:"wait before each of them, a tenth more or less: exp:FIRST:LAST or fixed:WAIT; default exp:1s:60s" example:"exp:1s:60s"`
+	RetryOn     *core.RetryOn `json:"retry_on,omitempty" doc:"which failures are worth one: exact names of exception classes, with module or without, and kinds of failure; empty = every" example:"[\"ValueError\",\"timeout\"]"`
+	Concurrency *int          `json:"concurrency,omitempty" doc:"calls that run at once, over all workers; 0 = no cap" minimum:"0" maximum:"1000000"`
+	Rate        *core.Rate    `json:"rate,omitempty" doc:"calls handed out per time: 100/s, 30/m, 5/h or 1/d; 0 = no limit" example:"100/s"`
+	Expires     *Duration     `json:"expires,omitempty" doc:"how long a call may wait before it is run: 1m30s or seconds; 0 = for ever"`
+}
+
+// Change is p as the core takes it.
+func (p Policy) Change() core.PolicyChange {
+	return core.PolicyChange{
+		Timeout: (*time.Duration)(p.Timeout), Retries: p.Retries, Backoff: p.Backoff, RetryOn: p.RetryOn,
+		Concurrency: p.Concurrency, Rate: p.Rate, Expires: (*time.Duration)(p.Expires),
+	}
+}
+
+// PolicyOf is the reverse of Change.
+func PolicyOf(c core.PolicyChange) Policy {
+	if c.RetryOn != nil && *c.RetryOn == nil {
+		c.RetryOn = &core.RetryOn{} // nil would be written as null, which states nothing
+	}
+	return Policy{
+		Timeout: (*Duration)(c.Timeout), Retries: c.Retries, Backoff: c.Backoff, RetryOn: c.RetryOn,
+		Concurrency: c.Concurrency, Rate: c.Rate, Expires: (*Duration)(c.Expires),
+	}
+}
+
+// FunctionOf is a function on the wire, without its body.
+func FunctionOf(f core.Function) Function {
+	return Function{Function: f, Timeout: Duration(f.Timeout), Expires: Duration(f.Expires)}
+}
+
+// Changed is a function whose policy was set.
+type Changed struct {
+	Function Function `json:"function"`
+	Changed  []string `json:"changed" doc:"which of the fields that were stated are others now"`
 }
 
 // Function is a function on the wire: times as text, the body where it was
 // asked for.
 type Function struct {
 	core.Function
-	Timeout Duration `json:"timeout,omitzero" doc:"default for its calls"`
+	Timeout Duration `json:"timeout,omitzero" doc:"how long a call may run; absent = the server's"`
+	Expires Duration `json:"expires,omitzero" doc:"how long a call may wait before it is run; absent = for ever"`
 	Body    *string  `json:"body,omitempty" doc:"source text, or base64 of the pickle"`
 }
 
@@ -44,6 +87,7 @@ type Function struct {
 type Registration struct {
 	Function Function        `json:"function"`
 	Outcome  core.Registered `json:"outcome" doc:"registered: a new version; unchanged: equal to the latest; back: equal to an older version, which is the latest again" enum:"registered,unchanged,back"`
+	Changed  []string        `json:"changed,omitempty" doc:"what of the policy of a known function is another one now"`
 }
 
 // Functions is a listing, or what a removal removed.
@@ -57,7 +101,8 @@ type Call struct {
 	Args     json.RawMessage   `json:"args,omitempty" doc:"positional arguments: an array"`
 	Kwargs   json.RawMessage   `json:"kwargs,omitempty" doc:"keyword arguments: an object"`
 	Timeout  Duration          `json:"timeout,omitzero" doc:"how long it may run: 1m30s or seconds; default: the function's, then the server's"`
-	Retries  int               `json:"retries,omitempty" doc:"further attempts after a failed one" minimum:"0" maximum:"1000"`
+	Retries  *int              `json:"retries,omitempty" doc:"further attempts after a failed one; default: the function's" minimum:"0" maximum:"1000"`
+	Expires  *Duration         `json:"expires,omitempty" doc:"not run, but failed as expired, when it waited longer than this since it was submitted or due; 0 = never; default: the function's"`
 	Queue    string            `json:"queue,omitempty" doc:"default: default"`
 	Priority *int              `json:"priority,omitempty" doc:"0 to 9, 9 first; default 5" minimum:"0" maximum:"9"`
 	Labels   map[string]string `json:"labels,omitempty"`
@@ -90,6 +135,7 @@ type Result struct {
 type Spec struct {
 	core.Spec
 	Timeout Duration        `json:"timeout,omitzero" doc:"how long it may run"`
+	Expires Duration        `json:"expires,omitzero" doc:"how long it may wait"`
 	Args    json.RawMessage `json:"args,omitempty" doc:"of a JSON call"`
 	Kwargs  json.RawMessage `json:"kwargs,omitempty" doc:"of a JSON call"`
 	Pickle  []byte          `json:"pickle,omitempty" doc:"of a dill call: base64 of the pickled (args, kwargs)"`

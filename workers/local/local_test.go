@@ -199,7 +199,7 @@ func TestRetriesRunAgainAfterAPause(t *testing.T) {
 	s := newStack(t, 1)
 	flag := t.TempDir() + "/tried"
 	s.register("flaky", "import os\ndef flaky(p):\n    if os.path.exists(p): return 'ok'\n    open(p,'w').close()\n    raise OSError('first time')\n")
-	id := s.submit(core.SubmitRequest{Function: "flaky", Args: []byte(`[["` + flag + `"],{}]`), Retries: 1})
+	id := s.submit(core.SubmitRequest{Function: "flaky", Args: []byte(`[["` + flag + `"],{}]`), Retries: new(1)})
 	if task, result := s.result(id); task.State != core.Completed || task.Attempt != 2 || string(result.JSON) != `"ok"` {
 		t.Fatalf("%+v %+v", task, result)
 	}

@@ -11,6 +11,7 @@
 --   ep epoch · cl claim id (kept by settle, dropped by release) · di dispatcher
 --   at attempt · de deliveries · un unstarted vanished releases
 --   sl 1 = started under this lease · wo worker · pn its principal · ca 1 = cancel asked for
+--   rt retries · rf, rl first and last wait of the back-off in ms · ro retry-on, with commas
 --   fk failure kind · ft failure type · ra retried as · ts submitted · td due · tc claimed · tb started · tf finished
 
 local K = {

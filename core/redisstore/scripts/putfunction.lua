@@ -3,7 +3,8 @@
 --
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, [2] id to give to a new one, [3] name,
---          [4] identity, [5] document, [6] body hash, [7] body
+--          [4] identity, [5] document, [6] body hash, [7] body, [8]–[11] the
+--          policy of a new one: see policy.lua
 -- returns  registered, unchanged or back, and the fields of getfunction.lua
 local name, identity = ARGV[3], ARGV[4]
 local id = call('HGET', K.fidentity, identity)
@@ -16,6 +17,7 @@ if not id then
   local version = call('HINCRBY', K.fhighest, name, 1)
   local ref = name .. '@' .. version
   call('HSET', K.fn .. id, 'doc', ARGV[5], 'name', name, 'version', version, 'created', now, 'identity', identity)
+  set_policy(id, 8)
   call('HSET', K.fidentity, identity, id)
   call('HSET', K.functions, id, ref)
   call('HSET', K.fversion, ref, id)
@@ -32,5 +34,5 @@ if outcome ~= 'unchanged' and call('HGET', K.flatest, name) ~= id then
   event(nil, 'function.registered', '', id, nil, nil, nil, outcome)
 end
 flush(false)
-local f = call('HMGET', K.fn .. id, 'doc', 'version', 'created')
-return {outcome, id, f[1], f[2], f[3], 1}
+local f = call('HMGET', K.fn .. id, 'doc', 'version', 'created', 'policy')
+return {outcome, id, f[1], f[2], f[3], 1, f[4] or ''}

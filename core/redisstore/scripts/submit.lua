@@ -5,9 +5,11 @@
 -- ARGV     [1] events kept, then for each task:
 --          id, function, codec, queue, priority, delay in ms,
 --          spec envelope, arguments when they are not in the envelope (else ''),
---          the ended task that it runs again (else '')
+--          the ended task that it runs again (else ''),
+--          retries, first and last wait of the back-off in ms, retry-on or ''
 -- returns  per task: 1 accepted or known, 0 no such function
 local answers, known = {}, {}
+local FIELDS = 13 -- of one task
 
 local function known_function(fn)
   local answer = known[fn]
@@ -20,13 +22,13 @@ end
 
 -- Which ids exist is asked for all of them at once.
 local exists = {}
-for i = 2, #ARGV, 9 * CHUNK do
+for i = 2, #ARGV, FIELDS * CHUNK do
   local ids = {}
-  for j = i, math.min(i + 9 * CHUNK - 1, #ARGV), 9 do ids[#ids + 1] = ARGV[j] end
+  for j = i, math.min(i + FIELDS * CHUNK - 1, #ARGV), FIELDS do ids[#ids + 1] = ARGV[j] end
   for n, score in ipairs(call('ZMSCORE', K.all, unpack(ids))) do exists[ids[n]] = score and true end
 end
 
-for i = 2, #ARGV, 9 do
+for i = 2, #ARGV, FIELDS do
   local id, fn, codec, queue, priority, delay = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], tonumber(ARGV[i + 5])
   local key = K.task .. id
   local answer = 1
@@ -45,6 +47,10 @@ for i = 2, #ARGV, 9 do
         call('HSET', key, 'st', 'QUEUED', 'fn', fn, 'co', codec, 'q', queue, 'pr', priority, 'ts', now)
         enter('QUEUED', id, 0)
         line_up(queue, priority, fn, id)
+      end
+      if ARGV[i + 9] ~= '0' then
+        call('HSET', key, 'rt', ARGV[i + 9], 'rf', ARGV[i + 10], 'rl', ARGV[i + 11])
+        if ARGV[i + 12] ~= '' then call('HSET', key, 'ro', ARGV[i + 12]) end
       end
       into(entering, K.all, 0, id)
       exists[id] = true

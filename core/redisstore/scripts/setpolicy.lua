@@ -1,0 +1,11 @@
+-- setpolicy.lua replaces the policy of a function.
+--
+-- KEYS     the table of keys.go
+-- ARGV     [1] events kept, [2] id, [3]–[6] see policy.lua
+-- returns  1, or 0 when there is none or it was removed
+local id = ARGV[2]
+if call('HEXISTS', K.functions, id) == 0 then return 0 end
+set_policy(id, 3)
+event(nil, 'function.changed', '', id)
+flush(false)
+return 1
