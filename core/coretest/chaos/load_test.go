@@ -46,7 +46,7 @@ func planCalls(random *rand.Rand, load Load) []*Call {
 
 // call is what a client sends.
 func (s *stack) call(c *Call, took time.Duration) client.Call {
-	call := client.Call{Function: string(c.Kind), Delay: c.Delay, Retries: c.Retries}
+	call := client.Call{Function: string(c.Kind), Delay: c.Delay, Retries: &c.Retries}
 	args := []any{s.log, c.X}
 	switch c.Kind {
 	case Work, Later:
