@@ -101,7 +101,8 @@ func (r *stageRun) note(end ending) {
 }
 
 // stopSignals returns a context that ends with the first signal to stop and a
-// channel that is closed by the second. told is called with each.
+// channel that is closed by the second. told is called with each. The end of
+// parent counts as a first one of which everybody knows.
 func stopSignals(parent context.Context, told func(second bool)) (ctx context.Context, now <-chan struct{}, release func()) {
 	ctx, cancel := context.WithCancel(parent)
 	urgent := make(chan struct{})
@@ -109,11 +110,16 @@ func stopSignals(parent context.Context, told func(second bool)) (ctx context.Co
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {
+		ended := parent.Done()
 		for count := 0; count < 2; count++ {
 			select {
 			case <-done:
 				return
+			case <-ended:
+				ended = nil
+				continue
 			case <-signals:
+				ended = nil
 			}
 			told(count > 0)
 			if count == 0 {

@@ -151,6 +151,7 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 		{"doctor", "ok", 0},
 		{"version", "faasctl", 0},
 		{"up -w 0", "faasctl: up: -w must be", 2},
+		{"up --top -w 0", "faasctl: up: -w must be", 2},
 		{"serve --data nowhere", "faasctl: serve: no Redis", 2},
 		{"dispatcher --data nowhere", "faasctl: dispatcher: no Redis", 2},
 		{"worker push", "faasctl: worker push: which dispatcher?", 2},

@@ -19,10 +19,12 @@ import (
 func upCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
 		Name: "up", Category: catServe, Usage: "start everything here: API, dispatcher, workers and a Redis of its own",
-		Description: "Runs until Ctrl-C, which lets running tasks end; a second Ctrl-C does not wait. Data stay in --data.",
+		Description: "Runs until Ctrl-C, which lets running tasks end; a second Ctrl-C does not wait. Data stay in --data.\n" +
+			"With --top, leaving the dashboard (q) is what Ctrl-C is, and what is logged goes to up.log in --data.",
 		Flags: append(append([]urfave.Flag{
 			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: runtime.NumCPU(), Usage: "run `N` calls at once, in each mode; one per core unless you say"},
 		}, modeFlags()...),
+			&urfave.BoolFlag{Name: "top", Usage: "show the dashboard of what runs here; leaving it stops all"},
 			&urfave.StringFlag{Name: "worker-key", Usage: "with --curve: `FILE` with the secret key of the workers that are started here"},
 			flagListen(), flagData(), flagRedis(),
 			&urfave.StringFlag{Name: "store", Value: "redis", Usage: "`KIND` of store: redis, or memory, which keeps nothing"},
@@ -30,25 +32,42 @@ func upCommand(e *environment) *urfave.Command {
 			pythonFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(),
 		),
 		Action: func(c *urfave.Context) error {
-			cfg, err := e.readServer(c)
+			if c.Bool("top") {
+				return e.upTop(c)
+			}
+			cfg, err := e.readUp(c)
 			if err != nil {
 				return err
-			}
-			if cfg.workerKey = c.String("worker-key"); cfg.workerKey != "" {
-				if _, err := loadSecret(cfg.workerKey); err != nil {
-					return err
-				}
 			}
 			return e.serve(c.Context, cfg, job{api: true, dispatcher: true, own: true})
 		},
 	}
 }
 
+// readUp reads the flags of an up.
+func (e *environment) readUp(c *urfave.Context) (serverConfig, error) {
+	cfg, err := e.readServer(c)
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.workerKey = c.String("worker-key"); cfg.workerKey != "" {
+		_, err = loadSecret(cfg.workerKey)
+	}
+	return cfg, err
+}
+
 // job is what a server process does.
 type job struct {
 	api, dispatcher bool
 	own             bool // it runs the store, too
+
+	// front makes the part that has the terminal, and whose end ends all.
+	// nil: the banner, which stays until the end.
+	front func(*server) part
 }
+
+// stoppingText is what is said when a server is told to stop.
+const stoppingText = "faasctl: stopping; running tasks have 20 s to end (again: stop at once)"
 
 // server is a process with its parts.
 type server struct {
@@ -72,7 +91,7 @@ func (e *environment) serve(parent context.Context, cfg serverConfig, do job) er
 			e.note("%sfaasctl: stopping at once; tasks that ran will start again", e.afterCtrlC())
 			return
 		}
-		e.note("%sfaasctl: stopping; running tasks have 20 s to end (again: stop at once)", e.afterCtrlC())
+		e.note("%s%s", e.afterCtrlC(), stoppingText)
 	})
 	defer release()
 	s := &server{environment: e, cfg: cfg, job: do, now: now}
@@ -80,7 +99,11 @@ func (e *environment) serve(parent context.Context, cfg serverConfig, do job) er
 		s.abort()
 		return err
 	}
-	err := runStages(ctx, now, append([][]part{{{"banner", s.sayWhenUp}}}, s.stages...)...)
+	front := part{"banner", s.sayWhenUp}
+	if do.front != nil {
+		front = do.front(s)
+	}
+	err := runStages(ctx, now, append([][]part{{front}}, s.stages...)...)
 	s.back.close()
 	if err == nil {
 		e.note("faasctl: stopped")
@@ -212,16 +235,23 @@ func minor(version string) string {
 
 // sayWhenUp prints the banner once workers can connect.
 func (s *server) sayWhenUp(ctx context.Context) error {
+	if s.workersCanConnect(ctx) {
+		s.banner()
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// workersCanConnect waits for that; false when ctx is done before.
+func (s *server) workersCanConnect(ctx context.Context) bool {
 	for _, hub := range s.hubs {
 		select {
 		case <-hub.Ready():
 		case <-ctx.Done():
-			return nil
+			return false
 		}
 	}
-	s.banner()
-	<-ctx.Done()
-	return nil
+	return true
 }
 
 // banner says in one glance what runs, where, and what to type next.

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"faasctl/core"
+	"faasctl/httpapi/client"
+)
+
+var urlShown = regexp.MustCompile(`  url +(http://\S+)\r`)
+
+// onTop starts an `up --top` on a terminal and returns it with a client for it.
+func onTop(t *testing.T, words ...string) (*terminal, *client.Client, string) {
+	t.Helper()
+	home := t.TempDir()
+	m := onTerminal(t, cleanEnv(t, home), home, append([]string{"up", "--top", "-w", "1", "--listen", "127.0.0.1:0", "--data", "data"}, words...)...)
+	t.Cleanup(func() { _ = m.cmd.Process.Kill() }) // no more than a signal into the void, when the test went well
+	m.await(t, "live ")
+	found := urlShown.FindStringSubmatch(m.text())
+	if found == nil {
+		t.Fatalf("no banner: %q", m.text())
+	}
+	api, err := client.New(client.Config{URL: found[1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(api.Close)
+	return m, api, filepath.Join(home, "data", upLogFile)
+}
+
+// workerOf waits until one worker runs, and it is another one than not.
+func workerOf(t *testing.T, api *client.Client, not core.WorkerID) core.Worker {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var found core.Worker
+	err := poll(ctx, func() bool {
+		all, _ := api.Workers(ctx)
+		running := slices.DeleteFunc(all, func(w core.Worker) bool { return w.State != core.WorkerRunning })
+		if len(running) == 1 {
+			found = running[0]
+		}
+		return found.ID != "" && found.ID != not
+	})
+	if err != nil {
+		t.Fatal("no worker came")
+	}
+	return found
+}
+
+// TestUpTop: the dashboard of the stack itself; what is logged meanwhile does
+// not tear the picture but is kept; leaving it lets a running task end.
+func TestUpTop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a whole stack")
+	}
+	m, api, log := onTop(t, "-m", "push")
+	first := workerOf(t, api, "")
+	_ = syscall.Kill(first.PID, syscall.SIGKILL)
+	workerOf(t, api, first.ID)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := poll(ctx, func() bool {
+		text, _ := os.ReadFile(log)
+		return bytes.Contains(text, []byte("a worker has ended"))
+	}); err != nil {
+		t.Error("the log does not tell of the worker")
+	}
+	_, err := api.Register(ctx, core.RegisterRequest{Name: "nap", Codec: core.Source, Entry: "nap", File: "nap.py", Body: []byte("import time\ndef nap(s): time.sleep(s)\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := api.Submit(ctx, client.Call{Function: "nap", Args: []byte("[1.5]")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.await(t, string(task.ID)[:8]) // its row
+	if err := poll(ctx, func() bool { now, err := api.Task(ctx, task.ID, 0); return err == nil && now.State == core.Running }); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = m.pty.Write([]byte("q"))
+	if code := m.end(t, time.Minute); code != 0 {
+		t.Errorf("exit code %d: %s", code, m.text())
+	}
+	before, rest, _ := strings.Cut(m.text(), "\x1b[?1049h")
+	picture, after, left := strings.Cut(rest, "\x1b[?1049l")
+	if !left || !strings.Contains(before, "everything is up") || strings.Contains(picture, "a worker has ended") || strings.Contains(picture, "registered") {
+		t.Errorf("it showed %q", m.text())
+	}
+	for _, want := range []string{stoppingText, "faasctl: stopped\r\n", "the log of this run is ", upLogFile + " ("} {
+		if !strings.Contains(after, want) {
+			t.Errorf("no %q after the dashboard: %q", want, after)
+		}
+	}
+	// The task had its end, as the next up knows.
+	home := filepath.Dir(filepath.Dir(log))
+	s, err := startStack(cleanEnv(t, home), home, "up", "-w", "1", "--listen", "127.0.0.1:0", "--data", "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.stop(syscall.SIGTERM) }()
+	if now, err := s.api.Task(ctx, task.ID, 0); err != nil || now.State != core.Completed || now.Attempt != 1 {
+		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+// TestUpTopIsTold: a signal ends the dashboard, and leaves the terminal as it
+// was.
+func TestUpTopIsTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a whole stack")
+	}
+	m, _, log := onTop(t, "--store", "memory")
+	_ = m.cmd.Process.Signal(syscall.SIGTERM)
+	if code := m.end(t, time.Minute); code != 0 {
+		t.Errorf("exit code %d: %s", code, m.text())
+	}
+	_, after, left := strings.Cut(m.text(), "\x1b[?1049l")
+	if !left || strings.Count(after, stoppingText) != 1 || !strings.Contains(after, "faasctl: stopped\r\n") {
+		t.Errorf("it showed %q", m.text())
+	}
+	if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), "everything is up") {
+		t.Errorf("%v: %s", err, text)
+	}
+}
