@@ -39,6 +39,7 @@ type desk struct {
 	pending string    // the key of the question on its way
 	asked   time.Time // when
 	when    core.TopNumbers
+	due     bool // something was done that the numbers need not show
 }
 
 // about is a question about tasks.
@@ -52,21 +53,28 @@ func about(f core.TaskFilter) question {
 // was asked just now.
 func (m *Model) refresh() tea.Cmd {
 	q, d, p := m.question(), &m.desk, &m.live
-	if q.key == "" || m.backend == nil || m.frozen() || !p.seen || d.pending == q.key && p.now.Sub(d.asked) < askTimeout {
+	if q.key == "" || m.backend == nil || !p.seen || d.pending == q.key && p.now.Sub(d.asked) < askTimeout {
 		return nil
 	}
-	if d.now.key == q.key {
-		if _, stale := p.stale(); stale || p.now.Sub(d.asked) < askEvery || d.now.err == nil && d.when == p.numbers {
+	if d.now.key == q.key { // a frozen screen, too, may ask what it never knew
+		if _, stale := p.stale(); m.frozen() || stale || p.now.Sub(d.asked) < askEvery || d.now.err == nil && d.when == p.numbers && !d.due {
 			return nil
 		}
 	}
-	d.pending, d.asked, d.when = q.key, p.now, p.numbers
+	d.pending, d.asked, d.when, d.due = q.key, p.now, p.numbers, false
+	return m.sent(askTimeout, func(ctx context.Context, b Backend) tea.Msg {
+		value, err := q.ask(ctx, b)
+		return answer{q.key, value, err}
+	})
+}
+
+// sent is a command that asks the backend and brings back what it said.
+func (m *Model) sent(within time.Duration, ask func(ctx context.Context, b Backend) tea.Msg) tea.Cmd {
 	ctx, backend := m.ctx, m.backend
 	return func() tea.Msg {
-		limited, done := context.WithTimeout(ctx, askTimeout)
+		limited, done := context.WithTimeout(ctx, within)
 		defer done()
-		value, err := q.ask(limited, backend)
-		return answer{q.key, value, err}
+		return ask(limited, backend)
 	}
 }
 
@@ -91,7 +99,7 @@ func (m *Model) question() question {
 	case overview:
 		return about(core.TaskFilter{Limit: latestMany})
 	case tasksScreen:
-		f := pl.filter.tasks()
+		f, _ := pl.filter.split(m.picture().functions)
 		f.Limit = pageTasks
 		if n := len(pl.before); n > 0 {
 			f.Before = pl.before[n-1]

@@ -35,7 +35,7 @@ func (m *Model) detailLines(w int) []line {
 		}
 		return []line{head, {{" asking" + t.cut, dim}}}
 	}
-	v := taskView{d.Task, m.picture()}
+	v := taskView{&d.Task, m.picture()}
 	glyph, _, as := t.state(v.State, v.retried())
 	out := []line{t.ruled("task", clean(string(v.ID)), w)}
 	out = append(out, append(line{{" " + glyph + " ", as}}, append(t.stateOf(v), piece{"  " + clean(v.function()), strong})...))

@@ -78,13 +78,13 @@ func fixtureTasks() []core.Task {
 		return noon.Add(ahead).Add(-time.Duration(seconds * float64(time.Second)))
 	}
 	return []core.Task{
-		{ID: taskID(1), Name: "resize@3", State: core.Running, Worker: "w-1f2e3d4c5b6a", Attempt: 2, Submitted: at(14), Claimed: at(9), Started: at(9)},
+		{ID: taskID(1), Function: "f-1", Name: "resize@3", State: core.Running, Worker: "w-1f2e3d4c5b6a", Attempt: 2, Submitted: at(14), Claimed: at(9), Started: at(9)},
 		{ID: taskID(2), Name: "word_count@12", State: core.Completed, Worker: "w-0123456789ab", Attempt: 1, Submitted: at(8), Claimed: at(8), Started: at(8), Finished: at(7.9877)},
 		{ID: taskID(3), Name: "fetch_everything_from_the_harbour@1", State: core.Failed, Failure: core.KindException, Worker: "w-1f2e3d4c5b6a", Attempt: 1, Submitted: at(95), Claimed: at(95), Started: at(94), Finished: at(3)},
-		{ID: taskID(4), Name: "pi@1", State: core.Queued, Submitted: at(2)},
-		{ID: taskID(5), Name: "pi@1", State: core.Delayed, Submitted: at(1.5)},
+		{ID: taskID(4), Function: "f-2", Name: "pi@1", State: core.Queued, Submitted: at(2)},
+		{ID: taskID(5), Function: "f-2", Name: "pi@1", State: core.Delayed, Submitted: at(1.5)},
 		{ID: taskID(6), Name: "flaky@2", State: core.Delayed, Failure: core.KindTimeout, Attempt: 1, Submitted: at(400), Claimed: at(390), Started: at(390)},
-		{ID: taskID(7), Name: "pi@1", State: core.Cancelled, Submitted: at(7300), Finished: at(60)},
+		{ID: taskID(7), Function: "f-2", Name: "pi@1", State: core.Cancelled, Submitted: at(7300), Finished: at(60)},
 	}
 }
 

@@ -1,7 +1,9 @@
 package tui
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +40,31 @@ var scenes = map[string]func(*Model){
 	},
 }
 
+// acting are scenes of keys that were pressed one after the other.
+var acting = map[string][]string{
+	"marks":   {"2", " ", "j", " "},
+	"filter":  {"2", "/", "fn=resize state=r", "tab"},
+	"wrong":   {"2", "/", "state=faild"},
+	"among":   {"2", "/", "worker=w-1", "enter"},
+	"jump":    {":", "f", "tab"},
+	"nowhere": {":", "tusks", "enter"},
+	"cancel":  {"2", "V", "c"},
+	"again":   {"2", "j", "r"},
+	"drain":   {"3", "V", "d"},
+	"did":     {"2", "V", "c", "y"},
+	"copied":  {"2", "Y"},
+}
+
 func init() {
+	for name, keys := range acting {
+		scenes[name] = func(m *Model) {
+			feedAll(m, lively())
+			m.backend, m.ctx, m.clipboard = stillBackend{}, context.Background(), io.Discard
+			for _, key := range keys {
+				play(m, key)
+			}
+		}
+	}
 	for i, s := range screenNames[1:] {
 		scenes[s.name] = func(m *Model) {
 			feedAll(m, lively())
@@ -118,4 +144,12 @@ func checkFrame(t *testing.T, frame string, w, h int) {
 			t.Errorf("%d×%d: line %d is %d cells wide: %q", w, h, i, n, l)
 		}
 	}
+}
+
+// play presses a key and lets what comes of it come back.
+func play(m *Model, key string) {
+	if cmd := press(m, key); cmd != nil {
+		m.Update(cmd())
+	}
+	ask(m)
 }

@@ -7,18 +7,20 @@ import (
 	"faasctl/core"
 )
 
-// silentAfter is how long a dispatcher that beats every second may be silent.
-const silentAfter = 5 * time.Second
-
 // headerPane says what is watched and whether what is seen is true.
 type headerPane struct {
 	theme *theme
 	still bool // of a single frame, which says when it was taken
 }
 
-func (p *headerPane) lines(pic *picture, url string, w int) []line {
+// lines draw the header of the live picture; held is the one that is shown
+// instead, nil for none.
+func (p *headerPane) lines(pic, held *picture, url string, w int) []line {
 	t := p.theme
 	glyph, word, as := p.link(pic)
+	if held != nil {
+		word, as = "frozen "+span(pic.now.Sub(held.now))+", "+word, warn
+	}
 	left := line{{glyph, as}}
 	if w >= 20 {
 		left = line{{" " + glyph, as}, {" faasctl", title}}
@@ -64,7 +66,7 @@ func (p *headerPane) link(pic *picture) (glyph, word string, as role) {
 	if p.still {
 		return t.full, pic.now.Format(time.TimeOnly), good
 	}
-	return t.full, "live " + span(pic.now.Sub(pic.connected)), good
+	return t.full, "live", good
 }
 
 // store names the store and how safe it is, and if there is room the rest.
@@ -148,8 +150,10 @@ func (m *Model) problem() []line {
 		return say(bad, "no dispatcher runs, so tasks wait", "faasctl dispatcher -w 2")
 	case p.trouble != nil:
 		return say(bad, p.trouble.Error(), "trying again")
+	case m.frozen() && m.desk.asked.After(m.held.now):
+		return say(warn, "frozen, but this screen was asked for later", "p lets go")
 	case m.frozen():
-		return say(warn, "frozen "+span(p.now.Sub(m.held.now))+" ago", "p lets go")
+		return say(warn, "frozen: the system goes on", "p lets go")
 	case p.numbers.Slots == 0 && p.numbers.Queued > 0:
 		return say(bad, plural(p.numbers.Queued, "task")+" wait and there is no worker", "faasctl dispatcher -w 2")
 	}

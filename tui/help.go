@@ -3,15 +3,31 @@ package tui
 import "faasctl/core"
 
 // helpPane explains the keys and the symbols.
-type helpPane struct{ theme *theme }
+type helpPane struct {
+	theme *theme
+	keys  []binding
+}
 
 func (p *helpPane) lines() []line {
 	t := p.theme
-	out := []line{{{" Keys", title}}}
-	for _, b := range bindings {
-		out = append(out, line{{" " + fit(b.label, 8, false, ""), accent}, {b.help, plain}})
+	var out []line
+	for _, part := range []struct {
+		title string
+		of    func(screen) bool
+	}{
+		{"Keys", func(s screen) bool { return s&^(typing|planning) != 0 }},
+		{"At a prompt", func(s screen) bool { return s == typing }},
+		{"Before something is done", func(s screen) bool { return s == planning }},
+	} {
+		out = append(out, line{{" " + part.title, title}})
+		for _, b := range p.keys {
+			if part.of(b.where) {
+				out = append(out, line{{" " + fit(b.label, 8, false, ""), accent}, {b.help, plain}})
+			}
+		}
+		out = append(out, nil)
 	}
-	out = append(out, nil, line{{" Tasks", title}})
+	out = append(out, line{{" Tasks", title}})
 	for _, s := range []struct {
 		state   core.State
 		retried bool

@@ -1,6 +1,9 @@
 package tui
 
 import (
+	"fmt"
+	"slices"
+
 	tea "github.com/charmbracelet/bubbletea"
 
 	"faasctl/core"
@@ -15,52 +18,116 @@ type binding struct {
 	help   string   // a sentence
 	where  screen
 	action func(m *Model, key string) tea.Cmd
+	deed   *deed // what it proposes to do, in place of an action
 }
 
-// bindings is every key that does something.
+// bindings is every key that does something, in the order of the footer; where
+// that has no room, the last ones go first.
 var bindings = []binding{
-	{[]string{"q", "ctrl+c"}, "q", "quit", "Leave; tasks go on. Ctrl-C does the same.", everywhere, (*Model).quit},
-	{[]string{"?"}, "?", "help", "Open or close this page.", everywhere, (*Model).toggleHelp},
-	{[]string{"enter"}, "enter", "open", "Go on to what the row is about; from the overview to the tasks.", overview | lists, (*Model).enter},
-	{[]string{"esc"}, "esc", "back", "Go back to where you came from.", lists | taskScreen | helping, (*Model).back},
-	{[]string{"1", "2", "3", "4", "5", "6", "7", "8"}, "1-8", "screens",
-		"Overview, tasks, workers, functions, queues, failures, events, the last task.", screens, (*Model).number},
-	{[]string{"s"}, "s", "sort", "Sort in another order.", lists, (*Model).sort},
-	{[]string{"f"}, "f", "follow", "Stay at the first row as new ones come.", lists, (*Model).follow},
-	{[]string{"p"}, "p", "freeze", "Hold the picture while the system goes on; again to let go.", screens, (*Model).freeze},
-	{[]string{"up", "k", "down", "j", "pgup", "pgdown", "home", "g", "end", "G"}, "arrows", "", "Move; k, j, g and G, PgUp and PgDn as well.",
-		lists | taskScreen, (*Model).move},
-	{[]string{"ctrl+z"}, "ctrl-z", "", "Suspend; fg in the shell comes back.", everywhere, (*Model).suspend},
+	{keys: []string{"y", "enter"}, label: "y", word: "yes", help: "Do what the plan says; Enter as well, unless there is no way back.", where: planning, action: (*Model).confirm},
+	{keys: []string{"n", "esc"}, label: "n", word: "no", help: "Leave it undone.", where: planning, action: (*Model).dismiss},
+	{keys: []string{"enter"}, label: "enter", word: "accept", help: "Keep the filter, or jump.", where: typing, action: (*Model).accept},
+	{keys: []string{"esc"}, label: "esc", word: "leave", help: "Leave the prompt; the filter is as before.", where: typing, action: (*Model).leave},
+	{keys: []string{"tab"}, label: "tab", word: "complete", help: "Complete the word, or show what it may become.", where: typing, action: (*Model).complete},
+	{keys: []string{"left", "right", "home", "end", "ctrl+a", "ctrl+e", "backspace", "ctrl+h", "delete", "ctrl+w", "ctrl+u"}, label: "ctrl-u",
+		help: "Empty the prompt; arrows, Home, End, Backspace and ctrl-w edit it.", where: typing, action: (*Model).edit},
+
+	{keys: []string{"q"}, label: "q", word: "quit", help: "Leave; tasks go on. Ctrl-C does the same anywhere.", where: everywhere, action: (*Model).quit},
+	{keys: []string{"?"}, label: "?", word: "help", help: "Open or close this page.", where: everywhere, action: (*Model).toggleHelp},
+	{keys: []string{"esc"}, label: "esc", word: "back", help: "Take back marks, then the filter; then go back to where you came from.", where: lists | taskScreen | helping, action: (*Model).back},
+	{keys: []string{"enter"}, label: "enter", word: "open", help: "Go on to what the row is about; from the overview to the tasks.", where: overview | lists, action: (*Model).enter},
+	{keys: []string{"c"}, label: "c", word: "cancel", help: "Cancel the marked tasks, or this one.", where: tasksScreen | taskScreen, deed: cancelDeed},
+	{keys: []string{"r"}, label: "r", word: "run again", help: "Run ended tasks again, with the same arguments, as new tasks.", where: tasksScreen | taskScreen, deed: retryDeed},
+	{keys: []string{"d"}, label: "d", word: "drain", help: "Let the marked workers, or this one, end what they hold and leave.", where: workersScreen, deed: drainDeed},
+	{keys: []string{"/"}, label: "/", word: "filter", help: "Show some rows only: fn=resize state=failed worker=w-2 !ok", where: lists, action: (*Model).openFilter},
+	{keys: []string{" "}, label: "space", word: "mark", help: "Mark the row, or take the mark away; c, r and d act on what is marked.", where: tasksScreen | workersScreen, action: (*Model).mark},
+	{keys: []string{"1", "2", "3", "4", "5", "6", "7", "8"}, label: "1-8", word: "screens",
+		help: "Overview, tasks, workers, functions, queues, failures, events, the last task.", where: screens, action: (*Model).number},
+	{keys: []string{":"}, label: ":", word: "jump", help: "Go to a screen or a task: tasks failed, workers, task ID", where: everywhere, action: (*Model).openJump},
+	{keys: []string{"s"}, label: "s", word: "sort", help: "Sort in another order.", where: lists, action: (*Model).sort},
+	{keys: []string{"p"}, label: "p", word: "freeze", help: "Hold the picture while the system goes on; again to let go.", where: screens, action: (*Model).freeze},
+	{keys: []string{"f"}, label: "f", word: "follow", help: "Stay at the first row as new ones come.", where: lists, action: (*Model).follow},
+	{keys: []string{"V"}, label: "V", word: "mark all", help: "Mark every row listed here, or take all marks away.", where: tasksScreen | workersScreen, action: (*Model).markAll},
+	{keys: []string{"y", "Y"}, label: "y", word: "copy", help: "Copy the id by OSC 52, if the terminal lets it; Y the command that opens it.", where: screens, action: (*Model).copy},
+	{keys: []string{"up", "k", "down", "j", "pgup", "pgdown", "home", "g", "end", "G"}, label: "arrows", help: "Move; k, j, g and G, PgUp and PgDn as well.",
+		where: lists | taskScreen | helping, action: (*Model).move},
+	{keys: []string{"ctrl+z"}, label: "ctrl-z", help: "Suspend; fg in the shell comes back.", where: always, action: (*Model).suspend},
+	{keys: []string{"ctrl+c"}, label: "ctrl-c", help: "Leave, from anywhere.", where: always, action: (*Model).quit},
 }
 
-// press runs the action of a key, if it has one here.
-func (m *Model) press(key string) tea.Cmd {
+// press runs the action of a key, if it has one here; at a prompt others are text.
+func (m *Model) press(msg tea.KeyMsg) tea.Cmd {
+	key, here := msg.String(), m.screen()
 	for _, b := range bindings {
-		if b.where&m.screen() == 0 {
+		if b.where&here == 0 || !slices.Contains(b.keys, key) || msg.Paste {
 			continue
 		}
-		for _, k := range b.keys {
-			if k == key {
-				if cmd := b.action(m, key); cmd != nil {
-					return cmd
-				}
-				return m.refresh()
-			}
+		if here&(typing|planning) == 0 && len(m.status.items) == 0 {
+			m.status = status{} // it was read
 		}
+		if b.deed != nil {
+			m.propose(b.deed)
+		} else if cmd := b.action(m, key); cmd != nil {
+			return cmd
+		}
+		return m.refresh()
 	}
-	return nil
+	if here == typing && !msg.Alt && (msg.Type == tea.KeyRunes || msg.Type == tea.KeySpace) {
+		m.typed(string(msg.Runes))
+	}
+	return m.refresh()
 }
 
 func (m *Model) quit(string) tea.Cmd       { m.quitting = true; return tea.Quit }
 func (m *Model) suspend(string) tea.Cmd    { return tea.Suspend }
-func (m *Model) toggleHelp(string) tea.Cmd { m.helping = !m.helping; return nil }
+func (m *Model) toggleHelp(string) tea.Cmd { m.helping, m.helpScroll = !m.helping, 0; return nil }
 
-// back closes help or leaves the screen; it never quits.
+// back closes what was opened last: a report, help, marks, a filter, the screen.
+// It never quits.
 func (m *Model) back(string) tea.Cmd {
-	if m.helping {
+	pl := m.here()
+	switch {
+	case m.status.items != nil:
+		m.status = status{}
+	case m.helping:
 		m.helping = false
-	} else if len(m.stack) > 1 {
+	case len(pl.marks) > 0:
+		pl.marks = nil
+	case pl.filter.text != pl.led.text:
+		m.filterBy(pl.led)
+	case len(m.stack) > 1:
 		m.stack = m.stack[:len(m.stack)-1]
+	}
+	return nil
+}
+
+// mark marks the row of the cursor and goes on to the next.
+func (m *Model) mark(string) tea.Cmd {
+	pl := m.here()
+	ids := m.panels[pl.screen].ids(m, pl)
+	if len(ids) == 0 {
+		return nil
+	}
+	at := pl.row(ids)
+	pl.mark(m.targets(ids[at : at+1])[0])
+	pl.move(ids, at+1)
+	return nil
+}
+
+// markAll marks every row that is listed, or none when all of them are marked.
+func (m *Model) markAll(string) tea.Cmd {
+	pl := m.here()
+	ids := m.panels[pl.screen].ids(m, pl)
+	missing := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { _, marked := pl.marks[id]; return marked })
+	if len(missing) == 0 {
+		pl.marks = nil
+		return nil
+	}
+	for _, t := range m.targets(missing) {
+		pl.mark(t)
+	}
+	if page, _ := known[core.TaskPage](m); page.Next != "" {
+		m.say(plain, fmt.Sprintf("%d rows of this page are marked; those of other pages are not", len(ids)))
 	}
 	return nil
 }
@@ -102,6 +169,10 @@ func (m *Model) move(key string) tea.Cmd {
 	far := max(1, m.h-6)
 	by := map[string]int{"up": -1, "k": -1, "down": 1, "j": 1, "pgup": -far, "pgdown": far, "home": -1 << 20, "g": -1 << 20, "end": 1 << 20, "G": 1 << 20}[key]
 	pl := m.here()
+	if m.helping {
+		m.helpScroll = max(0, min(m.helpScroll+by, len(m.help.lines())-1))
+		return nil
+	}
 	if pl.screen == taskScreen {
 		pl.scroll = max(0, min(pl.scroll+by, len(m.detailLines(m.w))-1))
 		return nil

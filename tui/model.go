@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"io"
 	"strings"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -15,19 +16,24 @@ type Model struct {
 	url   string
 	theme *theme
 
-	w, h     int
-	stack    []*place // the overview first
-	helping  bool
-	lastTask core.TaskID
-	quitting bool
-	fatal    error // why the program ends by itself
-	live     picture
-	held     *picture // what is shown while it is frozen
-	panels   map[screen]panel
+	w, h       int
+	stack      []*place // the overview first
+	helping    bool
+	helpScroll int     // lines of help above the first that is shown
+	prompt     *prompt // what is being typed; nil for nothing
+	plan       *plan   // what waits to be confirmed; nil for nothing
+	status     status
+	lastTask   core.TaskID
+	quitting   bool
+	fatal      error // why the program ends by itself
+	live       picture
+	held       *picture // what is shown while it is frozen
+	panels     map[screen]panel
 
-	ctx     context.Context // of everything that is asked
-	backend Backend         // answers questions; nil for none
-	desk    desk
+	ctx       context.Context // of everything that is asked
+	backend   Backend         // answers questions; nil for none
+	clipboard io.Writer       // takes what is copied; nil for none
+	desk      desk
 
 	header  headerPane
 	numbers numbersPane
@@ -42,7 +48,7 @@ func NewModel(url string, renderer *lipgloss.Renderer, ascii bool) *Model {
 	t := newTheme(renderer, ascii)
 	return &Model{
 		url: clean(url), theme: t, stack: []*place{{screen: overview}}, panels: newPanels(t),
-		header: headerPane{theme: t}, numbers: numbersPane{t}, help: helpPane{t},
+		header: headerPane{theme: t}, numbers: numbersPane{t}, help: helpPane{t, bindings},
 		workers: newWorkersPane(t), tasks: newTasksPane(t),
 	}
 }
@@ -58,13 +64,17 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case Batch:
 		m.live.fold(msg)
+		m.passed()
 		return m, m.refresh()
 	case answer:
 		m.hear(msg)
+	case done:
+		m.hearDone(msg)
+		return m, m.refresh()
 	case tea.WindowSizeMsg:
 		m.w, m.h = msg.Width, msg.Height
 	case tea.KeyMsg:
-		return m, m.press(msg.String())
+		return m, m.press(msg)
 	case fatalMsg:
 		m.fatal = msg.err
 		return m, tea.Quit
@@ -99,24 +109,56 @@ func (m *Model) lines() []line {
 	p := m.picture()
 	a := share(m.h, len(p.workers))
 	out := make([]line, 0, m.h)
-	out = append(out, pad(m.header.lines(&m.live, m.url, m.w), a.header)...)
+	out = append(out, pad(m.header.lines(&m.live, m.held, m.url, m.w), a.header)...)
 	out = append(out, pad(m.problem(), a.problem)...)
 	room := m.h - len(out) - a.footer
+	bottom := m.bottom(room)
+	room -= len(bottom)
 	switch pl := m.here(); {
 	case m.helping:
-		out = append(out, pad(m.help.lines(), room)...)
+		lines := m.help.lines()
+		out = append(out, pad(lines[min(m.helpScroll, max(0, len(lines)-room)):], room)...)
 	case pl.screen == taskScreen:
 		lines := m.detailLines(m.w)
 		out = append(out, pad(lines[min(pl.scroll, len(lines)-1):], room)...)
 	case pl.screen != overview:
 		out = append(out, pad(m.panels[pl.screen].lines(m, pl, m.w, room), room)...)
 	default:
-		out = append(out, pad(m.numbers.lines(p, m.w, a.numbers), a.numbers)...)
-		out = append(out, pad(m.workers.lines(p, m.w, a.workers, a.gap), a.workers)...)
-		out = append(out, pad(m.tasks.lines(m, m.w, a.tasks, a.gap), a.tasks)...)
+		body := pad(m.numbers.lines(p, m.w, a.numbers), a.numbers)
+		body = append(body, pad(m.workers.lines(p, m.w, a.workers, a.gap), a.workers)...)
+		body = append(body, pad(m.tasks.lines(m, m.w, a.tasks, a.gap), a.tasks)...)
+		out = append(out, pad(body, room)...)
 	}
-	return append(out, pad(m.footer(), a.footer)...)
+	out = append(append(out, bottom...), pad(m.footer(), a.footer)...)
+	if n := len(bottom); m.screen()&(typing|planning) != 0 && n == 0 {
+		copy(out[len(out)-1:], last(m.asking(), 1)) // a question is never out of sight
+	}
+	return out
 }
+
+// bottom is what stands above the footer for now, in at most room lines: what is
+// being typed, what is about to be done, or what was.
+func (m *Model) bottom(room int) []line {
+	lines := m.asking()
+	if lines == nil {
+		lines = m.status.lines(m, min(room, max(3, m.h/2)))
+	}
+	return last(lines, room)
+}
+
+// asking is the prompt or the plan that is open.
+func (m *Model) asking() []line {
+	switch {
+	case m.prompt != nil:
+		return m.prompt.lines(m, m.w)
+	case m.plan != nil:
+		return m.plan.lines(m, m.w)
+	}
+	return nil
+}
+
+// last is the end of lines, h of them.
+func last(lines []line, h int) []line { return lines[max(0, len(lines)-max(h, 0)):] }
 
 // picture is what is shown: the live one, or the one that is held.
 func (m *Model) picture() *picture {
@@ -141,10 +183,15 @@ func pad(lines []line, h int) []line {
 func (m *Model) footer() []line {
 	var items []item
 	for i, b := range bindings {
-		if b.word != "" && b.where&m.screen() != 0 {
-			items = append(items, item{line{{b.label, accent}, {" " + b.word, dim}}, i})
+		if b.word == "" || b.where&m.screen() == 0 {
+			continue
 		}
+		key := role(accent)
+		if b.deed != nil && b.deed.dangerous {
+			key = bad // and it asks first
+		}
+		items = append(items, item{line{{b.label, key}, {" " + b.word, dim}}, i})
 	}
-	l := append(line{{" ", plain}}, pack(items, m.w-1, 3)...)
+	l := append(line{{" ", plain}}, pack(items, m.w-1, 2)...)
 	return []line{l}
 }

@@ -66,7 +66,11 @@ func randomTasks(r *rand.Rand, at time.Time) (page core.TaskPage) {
 // TestAnyNewsAnySize folds news of every kind in one batch, and one by one,
 // with the same picture and always of the right size.
 func TestAnyNewsAnySize(t *testing.T) {
-	for seed := range int64(50) {
+	keys := append([]string{
+		"?", "1", "2", "2", "3", "3", "4", "5", "6", "7", "8", "s", "f", "p", "j", "G", "k", "enter", "esc", "c", "r", "d", "y", "n", "Y", "/", ":", " ", "V",
+		"tab", "backspace", "left", "delete", "ctrl+w", "state=failed", "fn=", "!", "tasks ", "w",
+	}, nasty[1:]...)
+	for seed := range int64(100) {
 		r := rand.New(rand.NewSource(seed))
 		ascii, at := r.Intn(2) == 0, noon
 		whole := newTestModel(termenv.ANSI, ascii)
@@ -83,9 +87,14 @@ func TestAnyNewsAnySize(t *testing.T) {
 			}
 			apart.Update(Batch{At: at})
 			for range r.Intn(5) {
-				key := []string{"?", "1", "2", "3", "4", "5", "6", "7", "8", "s", "f", "p", "j", "G", "k", "enter", "esc"}[r.Intn(17)]
+				key := keys[r.Intn(len(keys))]
 				press(whole, key)
 				press(apart, key)
+			}
+			if r.Intn(3) == 0 {
+				said := done{cancelDeed, outcome{did: nasty[:r.Intn(3)], failed: nasty[:r.Intn(len(nasty))]}}
+				whole.Update(said)
+				apart.Update(said)
 			}
 			page := randomTasks(r, at)
 			for _, m := range []*Model{whole, apart} {
@@ -113,7 +122,10 @@ func TestAnyNewsAnySize(t *testing.T) {
 // press sends a key as Bubble Tea names it.
 func press(m *Model, key string) tea.Cmd {
 	msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}
-	for _, special := range []tea.KeyType{tea.KeyEsc, tea.KeyCtrlC, tea.KeyCtrlZ, tea.KeyEnter} {
+	if key == " " {
+		msg.Type = tea.KeySpace
+	}
+	for _, special := range []tea.KeyType{tea.KeyEsc, tea.KeyCtrlC, tea.KeyCtrlZ, tea.KeyEnter, tea.KeyTab, tea.KeyBackspace, tea.KeyCtrlU, tea.KeyCtrlW, tea.KeyLeft, tea.KeyDelete, tea.KeyDown} {
 		if (tea.KeyMsg{Type: special}).String() == key {
 			msg = tea.KeyMsg{Type: special}
 		}
@@ -163,16 +175,16 @@ func TestBindings(t *testing.T) {
 	taken := map[string]bool{}
 	help := newTestModel(termenv.Ascii, false)
 	help.helping = true
-	page := sized(help, 100, 40)
+	page := sized(help, 100, 50)
 	for _, b := range bindings {
-		if b.help == "" || b.label == "" || b.action == nil || b.where == 0 || len(b.keys) == 0 {
+		if b.help == "" || b.label == "" || (b.action == nil) == (b.deed == nil) || b.where == 0 || len(b.keys) == 0 {
 			t.Errorf("%q is incomplete", b.label)
 		}
 		if !strings.Contains(page, b.help) {
 			t.Errorf("%q is not on the help page", b.help)
 		}
 		for _, key := range b.keys {
-			for _, where := range []screen{overview, tasksScreen, workersScreen, functionsScreen, queuesScreen, failuresScreen, eventsScreen, taskScreen, helping} {
+			for _, where := range []screen{overview, tasksScreen, workersScreen, functionsScreen, queuesScreen, failuresScreen, eventsScreen, taskScreen, helping, typing, planning} {
 				if at := fmt.Sprint(where, key); b.where&where != 0 {
 					if taken[at] {
 						t.Errorf("%q does two things on screen %d", key, where)

@@ -29,10 +29,23 @@ type Reader interface {
 	EventsOnceWhere(ctx context.Context, filter core.EventFilter, after string, max int) ([]core.Event, error)
 }
 
+// Actions changes what tasks and workers do. Its methods may be called
+// concurrently; each answers for its ids in their order, and may answer for some
+// of them only when it fails.
+type Actions interface {
+	// Cancel asks for the end of tasks.
+	Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error)
+	// Retry runs ended tasks again, as new tasks with the same arguments.
+	Retry(ctx context.Context, ids []core.TaskID) ([]core.Submitted, error)
+	// DrainWorker lets a worker end what it holds and leave.
+	DrainWorker(ctx context.Context, id string) (core.Worker, error)
+}
+
 // Backend is all that the dashboard needs of a server.
 type Backend interface {
 	Feed
 	Reader
+	Actions
 }
 
 // Batch is what the pump hands to the model: everything that came in since the

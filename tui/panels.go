@@ -3,7 +3,6 @@ package tui
 import (
 	"cmp"
 	"fmt"
-	"strings"
 	"time"
 
 	"faasctl/core"
@@ -26,73 +25,13 @@ func newPanels(t *theme) map[screen]panel {
 }
 
 // led opens the tasks that a filter selects.
-func led(m *Model, filter string) { m.open(&place{screen: tasksScreen, filter: parseFilter(filter)}) }
-
-func newTasksPanel(t *theme) panel {
-	columns := newTasksPane(t).table.columns
-	return &listing[taskView]{
-		title: "tasks", table: table[taskView]{theme: t, columns: columns},
-		rows: func(m *Model) ([]taskView, bool) {
-			page, ok := known[core.TaskPage](m)
-			return views(page.Tasks, m.picture()), ok
-		},
-		id:   func(r taskView) string { return string(r.ID) },
-		keys: []string{"id", "fn", "state", "worker", "queue", "kind"},
-		field: func(r taskView, key string) string {
-			return map[string]string{
-				"id": string(r.ID), "fn": r.function(), "state": string(r.State), "worker": string(r.Worker),
-				"queue": r.Queue, "kind": string(r.Failure),
-			}[key]
-		},
-		sorts: []sorting[taskView]{
-			{"newest first", nil},
-			{"longest run first", func(a, b taskView) int {
-				x, _ := a.took()
-				y, _ := b.took()
-				return cmp.Compare(y, x)
-			}},
-			{"by function", func(a, b taskView) int { return cmp.Compare(a.function(), b.function()) }},
-			{"by state", func(a, b taskView) int { return cmp.Compare(a.State, b.State) }},
-		},
-		open:   func(m *Model, r taskView) { m.open(&place{screen: taskScreen, task: r.ID}) },
-		empty:  "no task yet " + t.dot + " run one: faasctl run FILE.py --args '[3, 4]'",
-		detail: pageDetail,
+func led(m *Model, text string) {
+	f, err := m.panels[tasksScreen].parse(text)
+	if err != nil {
+		m.say(bad, err.Error())
+		return
 	}
-}
-
-// pageDetail says which part of all tasks is listed.
-func pageDetail(m *Model) string {
-	page, _ := known[core.TaskPage](m)
-	text := ""
-	if n := len(m.here().before); n > 0 || page.Next != "" {
-		text = fmt.Sprintf("page %d of %d tasks", n+1, pageTasks)
-	}
-	if page.Scanned > 0 {
-		text += fmt.Sprintf(" among the newest %s", count(int64(page.Scanned)))
-	}
-	return strings.TrimSpace(text)
-}
-
-func newWorkersPanel(t *theme) panel {
-	return &listing[core.Worker]{
-		title: "workers", table: table[core.Worker]{theme: t, columns: newWorkersPane(t).table.columns},
-		rows: func(m *Model) ([]core.Worker, bool) { return sorted(m.picture().workers), m.picture().seen },
-		id:   func(r core.Worker) string { return string(r.ID) },
-		keys: []string{"id", "worker", "mode", "host", "state"},
-		field: func(r core.Worker, key string) string {
-			return map[string]string{
-				"id": string(r.ID), "worker": string(r.ID), "mode": string(r.Mode), "host": r.Host, "state": string(r.State),
-			}[key]
-		},
-		sorts: []sorting[core.Worker]{
-			{"running first", nil},
-			{"busiest first", func(a, b core.Worker) int { return b.Busy - a.Busy }},
-			{"most done first", func(a, b core.Worker) int { return cmp.Compare(b.Done, a.Done) }},
-			{"most failures first", func(a, b core.Worker) int { return cmp.Compare(b.Failures, a.Failures) }},
-		},
-		open:  func(m *Model, r core.Worker) { led(m, "worker="+string(r.ID)) },
-		empty: "no worker is connected " + t.dot + " start two: faasctl dispatcher -w 2",
-	}
+	m.open(&place{screen: tasksScreen, filter: f, led: f})
 }
 
 // functionView is a function's numbers and what they were seconds ago.
@@ -136,7 +75,10 @@ func newFunctionsPanel(t *theme) panel {
 	}
 	run := func(r functionView) core.Histogram { return r.run }
 	return &listing[functionView]{
-		title: "functions",
+		lexicon: lexicon{"functions", []string{"fn", "id"}, nil, ""},
+		example: "fn=resize",
+		name:    functionView.name,
+		detail:  func(*Model) string { return fmt.Sprintf("rates of %ds, the rest since the beginning", average) },
 		table: table[functionView]{theme: t, columns: []column[functionView]{
 			{head: "FUNCTION", min: 10, max: 40, rank: 1, grow: 1, cell: func(r functionView, w int) line {
 				return line{{clip(clean(r.name()), w, t.cut), strong}}
@@ -150,7 +92,6 @@ func newFunctionsPanel(t *theme) panel {
 		}},
 		rows: func(m *Model) ([]functionView, bool) { return functionViews(m.picture()), m.picture().seen },
 		id:   func(r functionView) string { return string(r.Function) },
-		keys: []string{"id", "fn"},
 		field: func(r functionView, key string) string {
 			return map[string]string{"id": string(r.Function), "fn": r.name()}[key]
 		},
@@ -167,14 +108,14 @@ func newFunctionsPanel(t *theme) panel {
 
 func newQueuesPanel(t *theme) panel {
 	return &listing[core.QueueInfo]{
-		title: "queues",
+		lexicon: lexicon{"queues", []string{"queue"}, nil, ""},
+		example: "queue=default",
 		table: table[core.QueueInfo]{theme: t, columns: []column[core.QueueInfo]{
 			{head: "QUEUE", min: 10, max: 40, rank: 1, grow: 1, cell: words(strong, func(r core.QueueInfo) string { return r.Name })},
 			{head: "QUEUED", min: 9, rank: 2, right: true, cell: figure(func(r core.QueueInfo) int64 { return r.Queued })},
 		}},
 		rows:  func(m *Model) ([]core.QueueInfo, bool) { return m.picture().queues, m.picture().seen },
 		id:    func(r core.QueueInfo) string { return r.Name },
-		keys:  []string{"queue"},
 		field: func(r core.QueueInfo, _ string) string { return r.Name },
 		sorts: []sorting[core.QueueInfo]{
 			{"longest first", func(a, b core.QueueInfo) int { return cmp.Compare(b.Queued, a.Queued) }},
@@ -187,7 +128,8 @@ func newQueuesPanel(t *theme) panel {
 
 func newFailuresPanel(t *theme) panel {
 	return &listing[core.FailureGroup]{
-		title: "failures",
+		lexicon: lexicon{"failures", []string{"fn", "error", "kind", "message"}, nil, ""},
+		example: "fn=resize kind=timeout",
 		table: table[core.FailureGroup]{theme: t, columns: []column[core.FailureGroup]{
 			{head: "TASKS", min: 6, rank: 1, right: true, cell: figure(func(r core.FailureGroup) int64 { return int64(r.Count) })},
 			{head: "ERROR", min: 10, max: 18, rank: 2, grow: 2, cell: words(bad, cause)},
@@ -196,7 +138,6 @@ func newFailuresPanel(t *theme) panel {
 		}},
 		rows: known[[]core.FailureGroup],
 		id:   func(r core.FailureGroup) string { return string(r.Newest) },
-		keys: []string{"id", "error", "fn", "message", "kind"},
 		field: func(r core.FailureGroup, key string) string {
 			return map[string]string{"id": string(r.Newest), "error": cause(r), "fn": r.Name, "message": r.Message, "kind": string(r.Kind)}[key]
 		},
@@ -205,9 +146,10 @@ func newFailuresPanel(t *theme) panel {
 			{"latest first", func(a, b core.FailureGroup) int { return b.Last.Compare(a.Last) }},
 		},
 		open: func(m *Model, r core.FailureGroup) {
-			led(m, "state=failed kind="+string(r.Kind)+" fn="+r.Name)
+			led(m, "state=failed kind="+string(r.Kind)+" fn="+cmp.Or(r.Name, string(r.Function)))
 		},
-		empty: "no task has failed",
+		empty:  "no task has failed",
+		detail: func(*Model) string { return "of the newest 2,000 failed tasks" },
 	}
 }
 
@@ -216,7 +158,8 @@ func cause(r core.FailureGroup) string { return cmp.Or(r.Type, string(r.Kind)) }
 
 func newEventsPanel(t *theme) panel {
 	return &listing[core.Event]{
-		title: "events",
+		lexicon: lexicon{"events", []string{"kind", "fn", "worker", "id", "detail"}, nil, ""},
+		example: "kind=worker !lost",
 		table: table[core.Event]{theme: t, columns: []column[core.Event]{
 			{head: "AT", min: 8, rank: 2, cell: func(r core.Event, _ int) line { return line{{r.At.Format(time.TimeOnly), dim}} }},
 			{head: "EVENT", min: 14, max: 19, rank: 1, grow: 1, cell: words(strong, func(r core.Event) string { return string(r.Kind) })},
@@ -230,8 +173,7 @@ func newEventsPanel(t *theme) panel {
 			log, ok := known[eventLog](m)
 			return log.newest, ok
 		},
-		id:   func(r core.Event) string { return r.ID },
-		keys: []string{"kind", "id", "fn", "worker", "detail"},
+		id: func(r core.Event) string { return r.ID },
 		field: func(r core.Event, key string) string {
 			return map[string]string{"kind": string(r.Kind), "id": subject(r), "fn": r.Name, "worker": string(r.Worker), "detail": r.Detail}[key]
 		},
@@ -242,9 +184,13 @@ func newEventsPanel(t *theme) panel {
 				m.open(&place{screen: taskScreen, task: r.Task})
 			case r.Worker != "":
 				m.open(&place{screen: workersScreen, cursor: string(r.Worker)})
+			case r.Name != "":
+				led(m, "fn="+r.Name)
 			}
 		},
-		empty: "nothing has gone wrong and nobody came or went",
+		name:   subject,
+		detail: func(*Model) string { return fmt.Sprintf("the last %d but starts and ends, UTC", eventsKept) },
+		empty:  "nothing has gone wrong and nobody came or went",
 	}
 }
 

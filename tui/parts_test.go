@@ -139,9 +139,6 @@ func TestGap(t *testing.T) {
 	if got := strings.TrimLeft(m.live.in.graph(60, 10, m.theme), " "); got != "##          #" {
 		t.Errorf("graph %q", got)
 	}
-	if m.live.connected != noon.Add(12*time.Second) {
-		t.Errorf("connected since %v", m.live.connected)
-	}
 }
 
 func submittedTop(n int64) core.Top {

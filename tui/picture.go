@@ -25,9 +25,8 @@ type picture struct {
 	queues      []core.QueueInfo
 	store       core.StoreInfo
 
-	answered  time.Time // when the last news arrived
-	connected time.Time // when the first of an unbroken row did
-	trouble   error     // why there is no newer one; nil when all is well
+	answered time.Time // when the last news arrived
+	trouble  error     // why there is no newer one; nil when all is well
 
 	in, out, failures series
 	sampled           reading   // what the graphs go up to
@@ -58,10 +57,7 @@ func (p *picture) fold(b Batch) {
 func (p *picture) foldTop(n NewsTop) {
 	t := n.Top
 	if p.seen && p.another(t) {
-		*p = picture{in: p.in, out: p.out, failures: p.failures, connected: p.connected, answered: p.answered, seen: true}
-	}
-	if !p.seen || n.At.Sub(p.answered) > staleAfter {
-		p.connected = n.At
+		*p = picture{in: p.in, out: p.out, failures: p.failures, answered: p.answered, seen: true}
 	}
 	p.take(t)
 	p.seen, p.answered, p.trouble = true, n.At, nil

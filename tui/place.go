@@ -20,10 +20,13 @@ const (
 	eventsScreen
 	taskScreen
 	helping
+	typing   // at a prompt
+	planning // before something is done
 
 	lists      = tasksScreen | workersScreen | functionsScreen | queuesScreen | failuresScreen | eventsScreen
 	screens    = overview | lists | taskScreen
 	everywhere = screens | helping
+	always     = everywhere | typing | planning
 )
 
 // screenNames are the words of the screens, by the key that leads there.
@@ -54,15 +57,16 @@ func placeNamed(text string) (*place, bool) {
 type place struct {
 	screen screen
 	filter filter
+	led    filter      // what filter was when one came here
 	task   core.TaskID // of the task screen
 
 	cursor string // the id of the row; "" is the first
 	index  int    // where that row was, for when it is gone
 	sort   int
-	follow bool            // the cursor stays at the first row
-	marks  map[string]bool // rows to act on
-	before []core.TaskID   // of each further page of tasks
-	scroll int             // lines above the first that is shown
+	follow bool              // the cursor stays at the first row
+	marks  map[string]target // rows to act on, as they were when they were marked
+	before []core.TaskID     // of each further page of tasks
+	scroll int               // lines above the first that is shown
 }
 
 // row finds the cursor among rows.
@@ -91,12 +95,29 @@ func (pl *place) move(ids []string, i int) {
 	}
 }
 
+// mark marks a row, or takes its mark away.
+func (pl *place) mark(t target) {
+	if _, marked := pl.marks[t.id]; marked {
+		delete(pl.marks, t.id)
+		return
+	}
+	if pl.marks == nil {
+		pl.marks = map[string]target{}
+	}
+	pl.marks[t.id] = t
+}
+
 // here is the place that is shown.
 func (m *Model) here() *place { return m.stack[len(m.stack)-1] }
 
 // screen is what keys act on now.
 func (m *Model) screen() screen {
-	if m.helping {
+	switch {
+	case m.prompt != nil:
+		return typing
+	case m.plan != nil:
+		return planning
+	case m.helping:
 		return helping
 	}
 	return m.here().screen

@@ -1,7 +1,9 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"faasctl/core"
@@ -15,7 +17,7 @@ type tasksPane struct {
 
 // taskView is a task together with the moment it is looked at.
 type taskView struct {
-	core.Task
+	*core.Task
 	pic *picture
 }
 
@@ -25,18 +27,18 @@ func newTasksPane(t *theme) tasksPane {
 			glyph, _, as := t.state(r.State, r.retried())
 			return line{{glyph, as}}
 		}},
-		{head: "TASK", min: 9, max: 36, step: true, rank: 2, grow: 1, cell: func(r taskView, w int) line {
+		{head: "TASK", min: 13, max: 36, step: true, rank: 2, grow: 3, cell: func(r taskView, w int) line {
 			return line{{t.tail(clean(string(r.ID)), w), plain}}
 		}},
 		{head: "FUNCTION", min: 10, max: 28, rank: 3, grow: 2, cell: func(r taskView, w int) line {
 			return line{{clip(clean(r.function()), w, t.cut), strong}}
 		}},
-		{head: "STATE", min: 9, max: 20, from: 100, rank: 7, grow: 3, cell: func(r taskView, w int) line {
+		{head: "STATE", min: 10, max: 20, from: 60, rank: 4, grow: 4, cell: func(r taskView, w int) line {
 			return t.stateOf(r)
 		}},
-		{head: "AGE", min: 4, rank: 4, right: true, cell: func(r taskView, _ int) line { return r.age(t) }},
-		{head: "RUN", min: 7, rank: 5, right: true, cell: func(r taskView, _ int) line { return r.ran(t) }},
-		{head: "WORKER", min: 8, max: 14, rank: 6, step: true, grow: 4, cell: func(r taskView, w int) line {
+		{head: "AGE", min: 4, rank: 5, right: true, cell: func(r taskView, _ int) line { return r.age(t) }},
+		{head: "RUN", min: 7, rank: 6, right: true, cell: func(r taskView, _ int) line { return r.ran(t) }},
+		{head: "WORKER", min: 8, max: 14, rank: 7, step: true, grow: 1, cell: func(r taskView, w int) line {
 			return line{{clip(clean(string(r.Worker)), w, ""), dim}}
 		}},
 	}
@@ -116,8 +118,8 @@ func (r taskView) ran(t *theme) line {
 // views pairs tasks with the picture of their moment.
 func views(tasks []core.Task, pic *picture) []taskView {
 	out := make([]taskView, len(tasks))
-	for i, t := range tasks {
-		out[i] = taskView{t, pic}
+	for i := range tasks {
+		out[i] = taskView{&tasks[i], pic}
 	}
 	return out
 }
@@ -139,4 +141,82 @@ func (p *tasksPane) lines(m *Model, w, h int, gap bool) []line {
 		return append(out, line{{" no task yet " + p.theme.dot + " run one: ", dim}, {"faasctl run FILE.py --args '[3, 4]'", plain}})
 	}
 	return out
+}
+
+// stateWords are the states of tasks as people type them.
+func stateWords() []string {
+	var out []string
+	for _, s := range core.States {
+		out = append(out, strings.ToLower(string(s)))
+	}
+	return out
+}
+
+// newTasksPanel is the screen of tasks: one page of all that the server has.
+func newTasksPanel(t *theme) panel {
+	return &listing[taskView]{
+		lexicon: lexicon{"tasks", []string{"fn", "state", "worker", "queue", "kind", "id"}, stateWords(), "completed"},
+		table:   table[taskView]{theme: t, columns: newTasksPane(t).table.columns},
+		example: "fn=resize failed !ok worker=w-2",
+		rows: func(m *Model) ([]taskView, bool) {
+			page, ok := known[core.TaskPage](m)
+			return views(page.Tasks, m.picture()), ok
+		},
+		id: func(r taskView) string { return string(r.ID) },
+		field: func(r taskView, key string) string {
+			switch key {
+			case "fn":
+				return r.function()
+			case "state":
+				return string(r.State)
+			case "worker":
+				return string(r.Worker)
+			case "queue":
+				return r.Queue
+			case "kind":
+				return string(r.Failure)
+			}
+			return string(r.ID)
+		},
+		filtered: func(m *Model, f filter) []filterWord {
+			_, here := f.split(m.picture().functions)
+			return here
+		},
+		sorts: []sorting[taskView]{
+			{"newest first", nil},
+			{"longest run first", func(a, b taskView) int {
+				x, _ := a.took()
+				y, _ := b.took()
+				return cmp.Compare(y, x)
+			}},
+			{"by function", func(a, b taskView) int { return cmp.Compare(a.function(), b.function()) }},
+			{"by state", func(a, b taskView) int { return cmp.Compare(a.State, b.State) }},
+		},
+		open:   func(m *Model, r taskView) { m.open(&place{screen: taskScreen, task: r.ID}) },
+		empty:  "no task yet " + t.dot + " run one: faasctl run FILE.py --args '[3, 4]'",
+		detail: pageDetail,
+		part: func(m *Model) string {
+			page, _ := known[core.TaskPage](m)
+			if page.Next == "" && len(m.here().before) == 0 {
+				return ""
+			}
+			return fmt.Sprintf("the %d tasks of this page only; down past its end reads on", len(page.Tasks))
+		},
+	}
+}
+
+// pageDetail says which part of all tasks is listed.
+func pageDetail(m *Model) string {
+	page, _ := known[core.TaskPage](m)
+	text := ""
+	if n := len(m.here().before); n > 0 || page.Next != "" {
+		text = fmt.Sprintf("page %d", n+1)
+		if page.Next != "" {
+			text += ", more follow"
+		}
+	}
+	if page.Scanned > 0 {
+		text += fmt.Sprintf(" among %s looked at", count(int64(page.Scanned)))
+	}
+	return strings.TrimSpace(text)
 }

@@ -30,18 +30,18 @@ type glyphs struct {
 	done, failed, running, queued, retry, delayed, cancelled string
 	full, empty                                              string // of a bar
 	spark                                                    []string
-	rule, cut, dot, none, cursor, mark                       string
+	rule, cut, dot, none, cursor, mark, caret                string
 }
 
 var (
 	unicodeGlyphs = glyphs{
 		done: "✓", failed: "✗", running: "●", queued: "○", retry: "↻", delayed: "◌", cancelled: "⊘",
-		full: "●", empty: "○", rule: "─", cut: "…", dot: "·", none: "–", cursor: "▸", mark: "+",
+		full: "●", empty: "○", rule: "─", cut: "…", dot: "·", none: "–", cursor: "▸", mark: "+", caret: "▏",
 		spark: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 	}
 	asciiGlyphs = glyphs{
 		done: "+", failed: "x", running: "*", queued: "o", retry: "r", delayed: ".", cancelled: "-",
-		full: "#", empty: ".", rule: "-", cut: "~", dot: "|", none: "-", cursor: ">", mark: "+",
+		full: "#", empty: ".", rule: "-", cut: "~", dot: "|", none: "-", cursor: ">", mark: "+", caret: "_",
 		spark: []string{"_", ".", ":", "-", "=", "+", "*", "#"},
 	}
 )

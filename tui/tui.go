@@ -87,7 +87,7 @@ func Run(ctx context.Context, cfg Config) error {
 	pumping, stop := context.WithCancel(ctx)
 	defer stop()
 	m := cfg.model()
-	m.ctx, m.backend = pumping, cfg.Backend
+	m.ctx, m.backend, m.clipboard = pumping, cfg.Backend, cfg.Output
 	// Signals are ctx's affair, and its end is a request to quit: a program that
 	// Bubble Tea kills does not wait for its reader of keys, and its own handler of
 	// signals waits for ever when ctx has ended by the same one.
@@ -184,7 +184,7 @@ func (m *Model) still(w int) string {
 	page, _ := known[core.TaskPage](m)
 	workers := listLines(len(p.workers), true)
 	tasks := listLines(min(len(page.Tasks), onceTasks), true)
-	lines := m.header.lines(p, m.url, w)
+	lines := m.header.lines(p, nil, m.url, w)
 	lines = append(lines, m.problem()...)
 	lines = append(lines, m.numbers.still(p, w)...)
 	lines = append(lines, m.workers.lines(p, w, workers, true)...)
@@ -195,7 +195,7 @@ func (m *Model) still(w int) string {
 // stillScreen is one screen other than the overview, whole.
 func (m *Model) stillScreen(w int) string {
 	pl := m.here()
-	lines := append(m.header.lines(m.picture(), m.url, w), nil)
+	lines := append(m.header.lines(m.picture(), nil, m.url, w), nil)
 	if pl.screen == taskScreen {
 		return m.trimmed(append(lines, m.detailLines(w)...))
 	}

@@ -29,8 +29,13 @@ func (b stillBackend) Top(ctx context.Context, each func(core.Top, bool) error) 
 	return ctx.Err()
 }
 
-func (b stillBackend) Tasks(context.Context, core.TaskFilter) (core.TaskPage, error) {
-	return core.TaskPage{Tasks: fixtureTasks()}, b.err
+func (b stillBackend) Tasks(_ context.Context, f core.TaskFilter) (page core.TaskPage, _ error) {
+	for _, t := range fixtureTasks() {
+		if (f.State == "" || f.State == t.State) && (f.Function == "" || f.Function == t.Function) {
+			page.Tasks = append(page.Tasks, t)
+		}
+	}
+	return page, b.err
 }
 
 func (b stillBackend) Detail(_ context.Context, id core.TaskID) (Detail, error) {
@@ -56,6 +61,26 @@ func (b stillBackend) EventsOnceWhere(context.Context, core.EventFilter, string,
 		{ID: "1-0.0", At: noon, Kind: core.WorkerJoined, Worker: "w-1f2e3d4c5b6a"},
 		{ID: "2-0.0", At: noon, Kind: core.TaskFailed, Task: taskID(3), Name: "fetch@1", Detail: "exception"},
 	}, b.err
+}
+
+func (b stillBackend) Cancel(_ context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
+	verdicts := []core.CancelVerdict{}
+	for i := range ids {
+		verdicts = append(verdicts, []core.CancelVerdict{core.CancelDone, core.CancelRequested, core.CancelTooLate}[i%3])
+	}
+	return verdicts, b.err
+}
+
+func (b stillBackend) Retry(_ context.Context, ids []core.TaskID) ([]core.Submitted, error) {
+	answers := []core.Submitted{}
+	for range ids {
+		answers = append(answers, core.Submitted{ID: taskID(9)})
+	}
+	return answers, b.err
+}
+
+func (b stillBackend) DrainWorker(_ context.Context, id string) (core.Worker, error) {
+	return core.Worker{ID: core.WorkerID(id), State: core.WorkerDraining}, b.err
 }
 
 type panicBackend struct{ stillBackend }
@@ -148,7 +173,7 @@ func TestRunPanics(t *testing.T) {
 // TestOpen begins with the screen that was asked for.
 func TestOpen(t *testing.T) {
 	for open, want := range map[string]string{
-		"task/" + string(core.NewTaskID()): "ValueError: no such harbour", "workers": "w-deadbeef0000", "failures": "ran longer than 5s", "": "submitted",
+		"task/" + string(core.NewTaskID()): "ValueError: no such harbour", "workers": "w-deadbee", "failures": "ran longer than 5s", "": "submitted",
 	} {
 		var out bytes.Buffer
 		if err := Once(context.Background(), Config{Backend: stillBackend{}, Open: open, Output: &out}); err != nil || !strings.Contains(out.String(), want) {

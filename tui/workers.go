@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"faasctl/core"
 )
@@ -12,37 +13,113 @@ import (
 // rows keep their places.
 type workersPane struct {
 	theme *theme
-	table table[core.Worker]
+	table table[workerView]
+}
+
+// workerView is a worker together with the moment it is looked at.
+type workerView struct {
+	*core.Worker
+	pic *picture
+}
+
+const (
+	joiningFor  = 3 * time.Second // a worker is shown as joining
+	silentAfter = 5 * time.Second // without a word one that should beat each second is silent
+)
+
+// state is the glyph, the word and the role of a worker's state: also what its
+// record does not say, that it has just come, or is not heard of any more.
+func (r workerView) state(t *theme) (glyph, word string, as role) {
+	glyph, word, as = t.worker(r.State)
+	silent := r.pic.roster.Sub(r.Seen)
+	switch {
+	case r.Seen.IsZero():
+	case r.State == core.WorkerLost:
+		word += " " + age(silent)
+	case r.State == core.WorkerGone:
+	case silent > silentAfter:
+		return "!", "silent " + age(silent), warn
+	case r.State == core.WorkerRunning && r.pic.roster.Sub(r.Joined) < joiningFor:
+		return t.empty, "joining", accent
+	}
+	return glyph, word, as
+}
+
+// workerViews are the workers of a picture in an order that does not depend on
+// their load.
+func workerViews(pic *picture) []workerView {
+	workers := sorted(pic.workers)
+	out := make([]workerView, len(workers))
+	for i := range workers {
+		out[i] = workerView{&workers[i], pic}
+	}
+	return out
 }
 
 func newWorkersPane(t *theme) workersPane {
-	text := func(of func(core.Worker) string) func(core.Worker, int) line {
-		return func(r core.Worker, _ int) line { return line{{clean(of(r)), plain}} }
+	text := func(of func(workerView) string) func(workerView, int) line {
+		return func(r workerView, _ int) line { return line{{clean(of(r)), plain}} }
 	}
-	number := func(of func(core.Worker) int64) func(core.Worker, int) line {
-		return func(r core.Worker, _ int) line { return line{{count(of(r)), plain}} }
-	}
-	columns := []column[core.Worker]{
-		{head: "", min: 1, rank: 1, cell: func(r core.Worker, _ int) line {
-			glyph, _, as := t.worker(r.State)
+	number := figure[workerView]
+	columns := []column[workerView]{
+		{head: "", min: 1, rank: 1, cell: func(r workerView, _ int) line {
+			glyph, _, as := r.state(t)
 			return line{{glyph, as}}
 		}},
-		{head: "WORKER", min: 9, max: 14, step: true, rank: 2, grow: 1, cell: func(r core.Worker, w int) line {
+		{head: "WORKER", min: 9, max: 14, step: true, rank: 2, grow: 1, cell: func(r workerView, w int) line {
 			return line{{clip(clean(string(r.ID)), w, ""), strong}}
 		}},
-		{head: "MODE", min: 5, rank: 7, cell: text(func(r core.Worker) string { return string(r.Mode) })},
-		{head: "HOST", min: 6, max: 20, rank: 8, grow: 3, cell: text(func(r core.Worker) string { return r.Host })},
-		{head: "SLOTS", min: 5, max: 8, rank: 3, grow: 2, cell: func(r core.Worker, w int) line { return t.bar(r.Busy, r.Slots, w) }},
-		{head: "BUSY", min: 5, rank: 4, right: true, cell: text(func(r core.Worker) string { return fmt.Sprintf("%d/%d", r.Busy, r.Slots) })},
-		{head: "HELD", min: 5, rank: 10, right: true, cell: number(func(r core.Worker) int64 { return int64(r.Held) })},
-		{head: "STATE", min: 8, rank: 5, cell: func(r core.Worker, _ int) line {
-			_, word, as := t.worker(r.State)
+		{head: "MODE", min: 5, rank: 8, cell: text(func(r workerView) string { return string(r.Mode) })},
+		{head: "HOST", min: 6, max: 20, rank: 9, grow: 3, cell: text(func(r workerView) string { return r.Host })},
+		{head: "SLOTS", min: 5, max: 8, rank: 3, grow: 2, cell: func(r workerView, w int) line { return t.bar(r.Busy, r.Slots, w) }},
+		{head: "BUSY", min: 5, rank: 4, right: true, cell: text(func(r workerView) string { return fmt.Sprintf("%d/%d", r.Busy, r.Slots) })},
+		{head: "HELD", min: 5, rank: 11, right: true, cell: number(func(r workerView) int64 { return int64(r.Held) })},
+		{head: "STATE", min: 10, rank: 5, cell: func(r workerView, _ int) line {
+			_, word, as := r.state(t)
 			return line{{word, as}}
 		}},
-		{head: "DONE", min: 8, rank: 6, right: true, cell: number(func(r core.Worker) int64 { return r.Done })},
-		{head: "FAILED", min: 7, rank: 9, right: true, cell: number(func(r core.Worker) int64 { return r.Failures })},
+		{head: "DONE", min: 7, rank: 6, right: true, cell: number(func(r workerView) int64 { return r.Done })},
+		{head: "RATE", min: 7, rank: 7, right: true, cell: text(func(r workerView) string { return perSecond(r.Rate) })},
+		{head: "FAILED", min: 6, rank: 10, right: true, cell: number(func(r workerView) int64 { return r.Failures })},
+		{head: "AGE", min: 4, rank: 12, right: true, cell: func(r workerView, _ int) line {
+			if r.Joined.IsZero() {
+				return line{{t.none, dim}}
+			}
+			return line{{age(r.pic.storeNow().Sub(r.Joined)), plain}}
+		}},
 	}
-	return workersPane{t, table[core.Worker]{theme: t, columns: columns, indent: 1}}
+	return workersPane{t, table[workerView]{theme: t, columns: columns, indent: 1}}
+}
+
+// newWorkersPanel is the screen of workers.
+func newWorkersPanel(t *theme) panel {
+	states := []string{string(core.WorkerRunning), string(core.WorkerDraining), string(core.WorkerLost), string(core.WorkerGone)}
+	return &listing[workerView]{
+		lexicon: lexicon{"workers", []string{"worker", "mode", "host", "state"}, states, string(core.WorkerRunning)},
+		table:   table[workerView]{theme: t, columns: newWorkersPane(t).table.columns},
+		example: "mode=push !ok host=quay",
+		rows:    func(m *Model) ([]workerView, bool) { return workerViews(m.picture()), m.picture().seen },
+		id:      func(r workerView) string { return string(r.ID) },
+		field: func(r workerView, key string) string {
+			switch key {
+			case "mode":
+				return string(r.Mode)
+			case "host":
+				return r.Host
+			case "state":
+				return string(r.State)
+			}
+			return string(r.ID)
+		},
+		sorts: []sorting[workerView]{
+			{"running first", nil},
+			{"busiest first", func(a, b workerView) int { return b.Busy - a.Busy }},
+			{"most done first", func(a, b workerView) int { return cmp.Compare(b.Done, a.Done) }},
+			{"most failures first", func(a, b workerView) int { return cmp.Compare(b.Failures, a.Failures) }},
+		},
+		open:  func(m *Model, r workerView) { led(m, "worker="+string(r.ID)) },
+		empty: "no worker is connected " + t.dot + " start two: faasctl dispatcher -w 2",
+	}
 }
 
 // worker is the glyph, word and role of a worker's state.
@@ -68,7 +145,7 @@ func (p *workersPane) lines(pic *picture, w, h int, gap bool) []line {
 	if gap {
 		out = append(out, nil)
 	}
-	workers := sorted(pic.workers)
+	workers := workerViews(pic)
 	detail, shown := "", min(len(workers), h-len(out)-2)
 	if len(workers) > 0 {
 		running := 0
