@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"time"
 
 	"github.com/mattn/go-isatty"
 	urfave "github.com/urfave/cli/v2"
@@ -164,11 +165,22 @@ func prepare(command *urfave.Command, parent string) {
 // client is the way to the server that --url or FAASCTL_URL names. It does not
 // connect yet.
 func (e *environment) client(c *urfave.Context) (*client.Client, error) {
+	patience := c.Duration("patience")
+	if patience <= 0 {
+		patience = -1 // of a Config, 0 is the default
+	}
+	return e.clientFor(c, patience)
+}
+
+// clientFor is client with a patience of its own.
+func (e *environment) clientFor(c *urfave.Context, patience time.Duration) (*client.Client, error) {
 	at := c.String("url")
 	if at == "" {
 		at = defaultURL
 	}
-	return client.New(client.Config{URL: at, TokenFile: c.String("token-file")})
+	return client.New(client.Config{URL: at, TokenFile: c.String("token-file"), Patience: patience, Waiting: func(why error) {
+		e.warn("waiting for the server, for %s at most: %s", span(patience), why)
+	}})
 }
 
 // urlFlags are the common flags of every verb that talks to a server.
@@ -176,6 +188,7 @@ func urlFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.StringFlag{Name: "url", Usage: "`URL` of the server", EnvVars: []string{"FAASCTL_URL"}, Value: defaultURL},
 		&urfave.StringFlag{Name: "token-file", Usage: "`FILE` that holds the server's token", EnvVars: []string{"FAASCTL_TOKEN_FILE"}},
+		&urfave.DurationFlag{Name: "patience", Usage: "go on asking so long while the server is away; 0 = ask once", EnvVars: []string{"FAASCTL_CLIENT_PATIENCE"}, Value: 10 * time.Second},
 	}
 }
 

@@ -207,7 +207,7 @@ func checkPort(listen, url string, reached bool) check {
 // checkServer asks the server that clients would talk to.
 func (e *environment) checkServer(c *urfave.Context) (found check, reached bool) {
 	const name = "server"
-	api, err := e.client(c)
+	api, err := e.clientFor(c, -1)
 	if err != nil {
 		return failing(name, err.Error(), core.HintOf(err)), false
 	}

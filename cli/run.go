@@ -40,6 +40,7 @@ func callFlags() []urfave.Flag {
 		&urfave.DurationFlag{Name: "expires", Usage: "do not run it when it waited longer; 0 = it may wait for ever; default: the function's"},
 		&urfave.IntFlag{Name: "priority", Value: core.DefaultPriority, Usage: "0 to 9, 9 first"},
 		&urfave.DurationFlag{Name: "in", Usage: "queue it only after so long"},
+		&urfave.StringFlag{Name: "key", Usage: "run at most once under this `KEY`, such as order-42: a second run answers with the task of the first"},
 		&urfave.StringSliceFlag{Name: "label", Usage: "keep `NAME=VALUE` with the task; may be repeated"},
 	}
 }
@@ -71,6 +72,9 @@ func (e *environment) run(c *urfave.Context) error {
 		}
 		call.Function = string(registration.Function.ID)
 	}
+	if c.IsSet("key") && call.Key == "" {
+		return usage("--key is empty").WithHint("is the variable set? --key order-42")
+	}
 	submitted, err := api.Submit(ctx, call)
 	if err == nil {
 		err = submitted.Err
@@ -81,16 +85,20 @@ func (e *environment) run(c *urfave.Context) error {
 		return exitCode(core.ExitPending)
 	case err != nil:
 		return err
-	case c.Bool("async"):
+	case submitted.Repeated:
+		e.note("task %s  %s has the key already; nothing new was started", submitted.ID, submitted.Name)
+	case !c.Bool("async"):
+		e.note("task %s  %s", submitted.ID, submitted.Name)
+	}
+	if c.Bool("async") {
 		return e.data([]byte(string(submitted.ID) + "\n"))
 	}
-	e.note("task %s  %s", submitted.ID, submitted.Name)
 	return e.follow(ctx, api, submitted, c.Duration("wait"), as)
 }
 
 // readCall reads the flags of a call.
 func (e *environment) readCall(c *urfave.Context) (client.Call, error) {
-	call := client.Call{Timeout: c.Duration("timeout"), Delay: c.Duration("in")}
+	call := client.Call{Timeout: c.Duration("timeout"), Delay: c.Duration("in"), Key: c.String("key")}
 	switch words := c.Args().Slice(); {
 	case len(words) == 0 || words[0] == "":
 		return call, usage("which function?").WithHint("faasctl run NAME --args '[3, 4]', or a file: faasctl run fn.py; faasctl fn ls lists what there is")

@@ -90,7 +90,9 @@ func orNone[T any](none []T, list *[]T) []T {
 }
 
 func spansOf(h core.Histogram) topSpans {
-	millis := func(q float64) float64 { return float64(h.Quantile(q).Round(time.Microsecond)) / float64(time.Millisecond) }
+	millis := func(q float64) float64 {
+		return float64(h.Quantile(q).Round(time.Microsecond)) / float64(time.Millisecond)
+	}
 	return topSpans{Count: h.Count(), P50: millis(0.5), P95: millis(0.95), P99: millis(0.99)}
 }
 

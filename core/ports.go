@@ -53,14 +53,19 @@ type Submission struct {
 	ID    TaskID
 	Spec  Spec
 	Delay time.Duration // > 0: DELAYED for that long
+	Key   Key           // makes submissions one task; zero = none
 }
 
 // TaskStore accepts tasks and tells of them.
 type TaskStore interface {
 	// Submit accepts a batch. The answer holds an error per item: nil, or
-	// ErrNotFound for an unknown or removed function. An id that exists
-	// already is left alone and answered nil.
+	// ErrNotFound for an unknown or removed function, or a *KeyUsed when another
+	// task, whose record is still kept, has the key. An id that exists already is
+	// left alone and answered nil.
 	Submit(ctx context.Context, batch []Submission) ([]error, error)
+	// Once remembers id under a token for so long, and returns what it remembers:
+	// another id when the token was used before.
+	Once(ctx context.Context, token string, id TaskID, keep time.Duration) (TaskID, error)
 	// Tasks returns the records of ids; a task that does not exist has ID "".
 	Tasks(ctx context.Context, ids []TaskID) ([]Task, error)
 	// Spec returns what the client asked for; ErrNotFound if there is no task.

@@ -3,6 +3,8 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"strings"
 	"time"
 )
 
@@ -18,6 +20,10 @@ type SubmitRequest struct {
 	Priority *int // nil = DefaultPriority
 	Labels   map[string]string
 	Delay    time.Duration
+	// Key makes all requests with it for one function one task, for as long as
+	// the task is kept; "" = none. New fields are part of the call that a key stands for:
+	// give them omitzero, or the keys of an older version fit no more.
+	Key string `json:",omitzero"`
 }
 
 // Submitted is the answer to one SubmitRequest: the task's id, or why it was
@@ -26,6 +32,7 @@ type Submitted struct {
 	ID       TaskID
 	Function FunctionID
 	Name     string // name@version
+	Repeated bool   // an earlier request with the same key made it
 	Err      error
 }
 
@@ -41,6 +48,17 @@ func (s *Service) Submit(ctx context.Context, r SubmitRequest) (Submitted, error
 // SubmitBatch accepts many calls in the order given. An error means that none
 // was surely accepted; an item of its own may be refused in its answer.
 func (s *Service) SubmitBatch(ctx context.Context, requests []SubmitRequest) ([]Submitted, error) {
+	return s.SubmitOnce(ctx, "", requests)
+}
+
+// SubmitOnce is SubmitBatch under a token that the client drew for this request:
+// the same request that comes again within five minutes, as its answer was lost,
+// accepts nothing twice.
+func (s *Service) SubmitOnce(ctx context.Context, token string, requests []SubmitRequest) ([]Submitted, error) {
+	newID, err := s.ids(ctx, token)
+	if err != nil {
+		return nil, err
+	}
 	answers := make([]Submitted, len(requests))
 	batch := make([]Submission, 0, min(len(requests), MaxBatch))
 	place := make([]int, 0, cap(batch))
@@ -50,7 +68,8 @@ func (s *Service) SubmitBatch(ctx context.Context, requests []SubmitRequest) ([]
 		}
 		refused, err := s.store.Submit(ctx, batch)
 		for i, refusal := range refused {
-			answers[place[i]].Err = explainUnknown(refusal, requests[place[i]].Function)
+			at := place[i]
+			s.answer(&answers[at], refusal, &requests[at])
 		}
 		batch, place = batch[:0], place[:0]
 		return err
@@ -65,15 +84,60 @@ func (s *Service) SubmitBatch(ctx context.Context, requests []SubmitRequest) ([]
 			answers[i].Err = err
 			continue
 		}
-		answers[i] = Submitted{ID: NewTaskID(), Function: spec.Function, Name: name}
-		batch = append(batch, Submission{ID: answers[i].ID, Spec: spec, Delay: r.Delay})
+		answers[i] = Submitted{ID: newID(i), Function: spec.Function, Name: name}
+		batch = append(batch, Submission{ID: answers[i].ID, Spec: spec, Delay: r.Delay, Key: r.key(nameOnly(name))})
 		if place = append(place, i); len(batch) == MaxBatch {
 			if err := flush(); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return answers, flush()
+	if err := flush(); err != nil {
+		return nil, err
+	}
+	return answers, s.nameRepeated(ctx, answers)
+}
+
+// answer completes the answer to one request with what the store said of it.
+func (s *Service) answer(a *Submitted, refusal error, r *SubmitRequest) {
+	var used *KeyUsed
+	switch {
+	case !errors.As(refusal, &used):
+		a.Err = explainUnknown(refusal, r.Function)
+	case used.Same:
+		a.ID, a.Repeated = used.Task, true
+	default:
+		a.Err = Errorf(ErrConflict, "", "the key %q of %s belongs to task %s, which was asked for with another body", clip(r.Key, 64), nameOnly(a.Name), used.Task).
+			WithHint("faasctl task show %s shows that call; give another call another key", used.Task)
+	}
+}
+
+// nameRepeated fills in the function of tasks that earlier requests made: it may
+// be another version.
+func (s *Service) nameRepeated(ctx context.Context, answers []Submitted) error {
+	var ids []TaskID
+	var place []int
+	for i, a := range answers {
+		if a.Repeated {
+			ids, place = append(ids, a.ID), append(place, i)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	tasks, err := s.Tasks(ctx, ids)
+	for i, task := range tasks {
+		if task.ID != "" {
+			answers[place[i]].Function, answers[place[i]].Name = task.Function, task.Name
+		}
+	}
+	return err
+}
+
+// nameOnly is the name of name@version.
+func nameOnly(ref string) string {
+	name, _, _ := strings.Cut(ref, "@")
+	return name
 }
 
 // resolver looks each reference of one batch up once.
@@ -109,6 +173,9 @@ func (s *Service) spec(r SubmitRequest, resolve func(string) (Function, error)) 
 	state(&spec.Expires, r.Expires)
 	if spec.Queue == "" {
 		spec.Queue = DefaultQueue
+	}
+	if err := CheckKey(r.Key); err != nil {
+		return spec, "", err
 	}
 	if err := s.checkSpec(spec, r.Delay); err != nil {
 		return spec, "", err

@@ -31,7 +31,7 @@ func batchRoutes(a *api) {
 		Summary: "Call functions with JSON arguments, many in one request",
 		Description: "As application/json, an array of at most 1000 calls. As application/x-ndjson, a stream of any number of calls, one a " +
 			"line; the answers are lines in the same order, written while the request is still being read. Each call is accepted or refused " +
-			"on its own. When a stream breaks, calls without an answer were not accepted, save those of the last few lines before the break.",
+			"on its own. An array may carry the header " + onceHeader + " (see POST /v1/tasks). When a stream breaks, calls without an answer were not accepted, save those of the last few lines before the break; give calls keys to send them again.",
 		Responses: map[string]*huma.Response{"200": {Description: "One answer for each call, in order", Content: map[string]*huma.MediaType{
 			jsonType:   {Schema: schemaOf[wire.SubmittedBatch](a, "")},
 			ndjsonType: {Schema: schemaOf[wire.Submitted](a, "")},
@@ -70,12 +70,13 @@ func (s *Server) batch(ctx context.Context) (*wire.SubmittedBatch, error) {
 		return nil, core.Errorf(core.ErrInvalid, "", "%d calls are more than the %d that one array may hold", len(items), core.MaxBatch).
 			WithHint("send them as application/x-ndjson, a call a line, without limit")
 	}
-	answers, err := s.submitItems(ctx, items)
+	answers, err := s.submitItems(ctx, exchangeOf(ctx).r.Header.Get(onceHeader), items)
 	return &wire.SubmittedBatch{Tasks: answers}, err
 }
 
-// submitItems accepts what can be accepted of items and answers each.
-func (s *Server) submitItems(ctx context.Context, items []json.RawMessage) ([]wire.Submitted, error) {
+// submitItems accepts what can be accepted of items and answers each. With a
+// token they may come again: see core.Service.SubmitOnce.
+func (s *Server) submitItems(ctx context.Context, token string, items []json.RawMessage) ([]wire.Submitted, error) {
 	answers := make([]wire.Submitted, len(items))
 	requests := make([]core.SubmitRequest, 0, len(items))
 	place := make([]int, 0, len(items))
@@ -92,7 +93,7 @@ func (s *Server) submitItems(ctx context.Context, items []json.RawMessage) ([]wi
 		}
 		requests, place = append(requests, request), append(place, i)
 	}
-	done, err := s.service.SubmitBatch(ctx, requests)
+	done, err := s.service.SubmitOnce(ctx, token, requests)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (s *Server) submitted(ctx context.Context, one core.Submitted) wire.Submitt
 	if one.Err != nil {
 		return wire.Submitted{Problem: &s.refusal(ctx, one.Err).Problem}
 	}
-	return wire.Submitted{ID: one.ID, FunctionID: one.Function, Function: one.Name}
+	return wire.Submitted{ID: one.ID, FunctionID: one.Function, Function: one.Name, Repeated: one.Repeated}
 }
 
 // batchStream reads calls line by line and submits as many at once as have
@@ -126,7 +127,7 @@ func (s *Server) batchStream(ctx context.Context, x *exchange) {
 		var answers []wire.Submitted
 		if len(items) > 0 {
 			var err error
-			if answers, err = s.submitItems(ctx, items); err != nil {
+			if answers, err = s.submitItems(ctx, "", items); err != nil {
 				refused := &s.refusal(ctx, err).Problem
 				answers = make([]wire.Submitted, len(items))
 				for i := range answers {

@@ -130,7 +130,8 @@ func (s *Server) familyExecute(ctx context.Context, _ *none, body *familyExecute
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.service.Submit(ctx, core.SubmitRequest{Function: string(id), Codec: core.Dill, Args: pickle})
+	key := exchangeOf(ctx).r.Header.Get("Idempotency-Key")
+	done, err := s.service.Submit(ctx, core.SubmitRequest{Function: string(id), Codec: core.Dill, Args: pickle, Key: key})
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,8 +35,14 @@ func taskRoutes(a *api) {
 	tags := []string{"tasks"}
 	declareBody(a, huma.Operation{
 		OperationID: "tasks-submit", Method: http.MethodPost, Path: "/v1/tasks", Tags: tags, DefaultStatus: http.StatusAccepted,
-		Summary: "Call a function with JSON arguments", Errors: []int{http.StatusNotFound, http.StatusTooManyRequests},
+		Summary: "Call a function with JSON arguments", Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests},
+		Description: "With an idempotency key, in the header or the body, the first request makes the task and each further one is answered with it " +
+			"(200, repeated). A key belongs to one function's name, counts the arguments and everything else that the body says, and is " +
+			"kept as long as the task. " + onceDoc,
 	}, true, a.s.submit)
+	a.operation(huma.Operation{Method: http.MethodPost, Path: "/v1/tasks"}).Responses["200"] = &huma.Response{
+		Description: "An earlier request with the same key made this task", Content: map[string]*huma.MediaType{jsonType: {Schema: schemaOf[wire.Submitted](a, "")}},
+	}
 	declare(a, huma.Operation{
 		OperationID: "tasks-list", Method: http.MethodGet, Path: "/v1/tasks", Tags: tags, RejectUnknownQueryParameters: true,
 		Summary: "List tasks, newest first", Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity},
@@ -85,7 +92,7 @@ func callRequest(call *wire.Call) (core.SubmitRequest, error) {
 	return core.SubmitRequest{
 		Function: call.Function, Codec: core.JSON, Args: pair, Timeout: time.Duration(call.Timeout), Retries: call.Retries,
 		Expires: (*time.Duration)(call.Expires),
-		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: time.Duration(call.Delay),
+		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: time.Duration(call.Delay), Key: call.Key,
 	}, nil
 }
 
@@ -104,16 +111,45 @@ func jsonPart(name string, data json.RawMessage, open byte) ([]byte, error) {
 		WithHint("positional arguments are an array such as [3, 4], keywords an object such as {\"a\": 3}")
 }
 
-func (s *Server) submit(ctx context.Context, _ *none, body *wire.Call) (*answer[wire.Submitted], error) {
+// onceHeader carries a token that a client draws for one request, and sends again
+// with it when the answer was lost.
+const onceHeader = "Faasctl-Request"
+
+const onceDoc = "A request that carries a random token in the header " + onceHeader + " may be sent again for five minutes when its answer was lost."
+
+type taskSubmit struct {
+	Key string `header:"Idempotency-Key" doc:"as key in the body, which must not say another"`
+}
+
+// keyOf joins the key of the header with that of the body.
+func keyOf(header, body string) (string, error) {
+	if header != "" && body != "" && header != body {
+		return "", core.Errorf(core.ErrInvalid, "", "the header Idempotency-Key and the key in the body differ").WithHint("send one of them")
+	}
+	return cmp.Or(header, body), nil
+}
+
+func (s *Server) submit(ctx context.Context, p *taskSubmit, body *wire.Call) (*answer[wire.Submitted], error) {
 	request, err := callRequest(body)
 	if err != nil {
 		return nil, err
 	}
-	done, err := s.service.Submit(ctx, request)
+	if request.Key, err = keyOf(p.Key, request.Key); err != nil {
+		return nil, err
+	}
+	answers, err := s.service.SubmitOnce(ctx, exchangeOf(ctx).r.Header.Get(onceHeader), []core.SubmitRequest{request})
 	if err != nil {
 		return nil, err
 	}
-	return reply(wire.Submitted{ID: done.ID, FunctionID: done.Function, Function: done.Name}), nil
+	done := answers[0]
+	if done.Err != nil {
+		return nil, done.Err
+	}
+	out := reply(wire.Submitted{ID: done.ID, FunctionID: done.Function, Function: done.Name, Repeated: done.Repeated})
+	if done.Repeated {
+		out.Status = http.StatusOK
+	}
+	return out, nil
 }
 
 func (s *Server) list(ctx context.Context, p *taskQuery) (*answer[core.TaskPage], error) {

@@ -22,6 +22,7 @@ func RunStore(t *testing.T, open Open) {
 		{"Functions", functionCases},
 		{"Policies", policyCases},
 		{"Tasks", taskCases},
+		{"Keys", keyCases},
 		{"Listing", listCases},
 		{"Leases", leaseCases},
 		{"Release", releaseCases},

@@ -45,6 +45,8 @@ type Store struct {
 	tasks     map[core.TaskID]*record
 	queues    map[string]*queue
 	claims    map[string]claimAnswer                  // by ClaimRequest.ID, to answer a repetition
+	keys      map[string]keyed                        // by Key.Name; as long as the task
+	once      map[string]remembered                   // by token
 	ended     []ending                                // in order of their end; the oldest are forgotten first
 	stats     map[core.FunctionID]*core.FunctionStats // under "" those of all functions
 	lastReap  time.Time
@@ -64,6 +66,7 @@ type record struct {
 	released int       // unstarted vanished releases
 	owned    string    // principal of the worker that has it; "" until told
 	settled  core.Lease
+	key      string // Key.Name; "" = none
 	result   *core.Result
 	output   core.Output
 	history  []core.Attempt
@@ -73,6 +76,18 @@ type record struct {
 type claimAnswer struct {
 	ids []core.TaskID
 	at  time.Time
+}
+
+// keyed is what a key stands for.
+type keyed struct {
+	task core.TaskID
+	body string
+}
+
+// remembered is an id under a token, and until when.
+type remembered struct {
+	id    core.TaskID
+	until time.Time
 }
 
 type ending struct {
@@ -86,7 +101,7 @@ var _ core.Store = (*Store)(nil)
 func New(cfg Config) *Store {
 	s := &Store{
 		cfg: cfg.withDefaults(), tasks: map[core.TaskID]*record{}, queues: map[string]*queue{},
-		claims: map[string]claimAnswer{}, ears: map[*ear]struct{}{}, stats: map[core.FunctionID]*core.FunctionStats{"": newStats("")},
+		claims: map[string]claimAnswer{}, keys: map[string]keyed{}, once: map[string]remembered{}, ears: map[*ear]struct{}{}, stats: map[core.FunctionID]*core.FunctionStats{"": newStats("")},
 	}
 	s.functions.init()
 	s.roster.init()
@@ -191,6 +206,14 @@ func (s *Store) forget(now time.Time) {
 			continue
 		}
 		delete(s.tasks, first.id)
+		if s.keys[r.key].task == first.id {
+			delete(s.keys, r.key)
+		}
+	}
+	for token, known := range s.once {
+		if now.After(known.until) {
+			delete(s.once, token)
+		}
 	}
 	for id, answer := range s.claims {
 		if now.Sub(answer.at) > time.Minute {

@@ -23,6 +23,10 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 		if s.tasks[item.ID] != nil {
 			continue
 		}
+		if used := s.keys[item.Key.Name]; item.Key.Name != "" && used.task != "" {
+			refused[i] = &core.KeyUsed{Task: used.task, Same: used.body == item.Key.Body}
+			continue
+		}
 		if f := item.Spec.Function; s.functions.byID[f] == nil || s.functions.removed[f] {
 			refused[i] = core.ErrNotFound
 			continue
@@ -35,13 +39,16 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 }
 
 func (s *Store) accept(item core.Submission, now time.Time) core.Event {
-	r := &record{spec: item.Spec, task: core.Task{
+	r := &record{spec: item.Spec, key: item.Key.Name, task: core.Task{
 		ID: item.ID, Function: item.Spec.Function, Codec: item.Spec.Codec,
 		Queue: item.Spec.Queue, Priority: item.Spec.Priority, Submitted: now,
 	}}
 	s.tasks[item.ID] = r
 	if old := s.tasks[item.Spec.RetryOf]; old != nil {
 		old.task.RetriedAs = item.ID
+	}
+	if r.key != "" {
+		s.keys[r.key] = keyed{item.ID, item.Key.Body}
 	}
 	s.count(r, func(t *core.Totals) { t.Submitted++ })
 	if item.Delay > 0 {
@@ -52,6 +59,19 @@ func (s *Store) accept(item core.Submission, now time.Time) core.Event {
 		s.queue(item.Spec.Queue).pushBack(r)
 	}
 	return s.event(r, core.TaskSubmitted)
+}
+
+// Once implements core.TaskStore.
+func (s *Store) Once(ctx context.Context, token string, id core.TaskID, keep time.Duration) (core.TaskID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	s.forget(now)
+	if known, there := s.once[token]; there {
+		return known.id, ctx.Err()
+	}
+	s.once[token] = remembered{id, now.Add(keep)}
+	return id, ctx.Err()
 }
 
 // Tasks implements core.TaskStore.

@@ -60,6 +60,7 @@ func (k keys) fixed() []string {
 		k.base + "ho:",       // 37 family, task id: hash: attempt → its output envelope
 		k.dead(),             // 38 zset of dead letters, in order of their ids
 		k.deadOf(""),         // 39 family, function id: zset of its dead letters
+		k.base + "k:",        // 40 family, hashed key: task id and hash of the body
 	}
 }
 
@@ -98,6 +99,9 @@ func (k keys) depths() string { return k.base + "depths" }
 func (k keys) channelWork() string   { return k.base + "hint:work" }
 func (k keys) channelEnded() string  { return k.base + "hint:ended" }
 func (k keys) channelCancel() string { return k.base + "hint:cancel" }
+
+// once is the id that a request was given; the token is hashed by the caller.
+func (k keys) once(token string) string { return k.base + "once:" + short(token) }
 
 // probe is what Ping writes.
 func (k keys) probe() string { return k.base + "probe" }

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,7 +16,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 	refused := make([]error, len(batch))
 	size := func(i int) int { return len(batch[i].Spec.Args) + 512 }
 	err := parcels(len(batch), size, func(from, to int) error {
-		args := make([]any, 1, 1+13*(to-from))
+		args := make([]any, 1, 1+15*(to-from))
 		args[0] = s.cfg.KeepEvents
 		asked := make([]int, 0, to-from)
 		for i := from; i < to; i++ {
@@ -34,7 +35,8 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 			}
 			args = append(args, string(item.ID), string(item.Spec.Function), string(item.Spec.Codec), item.Spec.Queue,
 				priority, max(0, millis(item.Delay)), envelope, apart, short(string(item.Spec.RetryOf)),
-				item.Spec.Retries, millis(item.Spec.Backoff.Wait(1, 0)), millis(item.Spec.Backoff.Wait(core.MaxRetries, 0)), item.Spec.RetryOn.String())
+				item.Spec.Retries, millis(item.Spec.Backoff.Wait(1, 0)), millis(item.Spec.Backoff.Wait(core.MaxRetries, 0)), item.Spec.RetryOn.String(),
+				short(item.Key.Name), short(item.Key.Body))
 			asked = append(asked, i)
 		}
 		if len(asked) == 0 {
@@ -49,9 +51,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 			return broken(op, "the script answered %d items with %T", len(asked), answer)
 		}
 		for i, code := range codes {
-			if code != int64(1) {
-				refused[asked[i]] = core.Errorf(core.ErrNotFound, op, "there is no function %s", batch[asked[i]].Spec.Function)
-			}
+			refused[asked[i]] = refusal(op, code, batch[asked[i]].Spec.Function)
 		}
 		return nil
 	})
@@ -59,6 +59,32 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 		return nil, err
 	}
 	return refused, nil
+}
+
+// refusal reads what submit.lua answered to one task.
+func refusal(op string, code any, function core.FunctionID) error {
+	switch code := code.(type) {
+	case int64:
+		if code == 1 {
+			return nil
+		}
+	case string:
+		if len(code) > 1 {
+			return &core.KeyUsed{Task: core.TaskID(code[1:]), Same: code[0] == '='}
+		}
+	}
+	return core.Errorf(core.ErrNotFound, op, "there is no function %s", function)
+}
+
+// Once implements core.TaskStore.
+func (s *Store) Once(ctx context.Context, token string, id core.TaskID, keep time.Duration) (core.TaskID, error) {
+	var known *redis.StringCmd
+	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		p.SetNX(ctx, s.keys.once(token), string(id), keep)
+		known = p.Get(ctx, s.keys.once(token))
+		return nil
+	})
+	return core.TaskID(known.Val()), s.failed("begin a request", ctx, err)
 }
 
 // Tasks implements core.TaskStore.

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	defaultURL     = "http://127.0.0.1:8000"
-	defaultTimeout = 30 * time.Second
+	defaultURL      = "http://127.0.0.1:8000"
+	defaultTimeout  = 30 * time.Second
+	defaultPatience = 10 * time.Second
 	// maxWait is the longest wait that one request asks for; longer ones are
 	// asked for again.
 	maxWait = 30 * time.Second
@@ -34,6 +35,14 @@ type Config struct {
 	// Timeout bounds each request beyond the wait that it asks for.
 	// Default: 30 s.
 	Timeout time.Duration
+	// Patience is how long a request is sent again while the server cannot be
+	// reached or says 503. Only requests that may be are: those that change
+	// nothing, or nothing more the second time, or that have surely not
+	// arrived. Default: 10 s; negative: never again.
+	Patience time.Duration
+	// Waiting hears of a request that has been sent again for a second, once,
+	// and why. Default: nobody does.
+	Waiting func(why error)
 }
 
 func (c Config) withDefaults() Config {
@@ -46,15 +55,23 @@ func (c Config) withDefaults() Config {
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}
+	if c.Patience == 0 {
+		c.Patience = defaultPatience
+	}
+	if c.Waiting == nil {
+		c.Waiting = func(error) {}
+	}
 	return c
 }
 
 // Client talks to one server. It may be used by many goroutines at once.
 type Client struct {
-	base    string // without a slash at its end
-	token   string
-	timeout time.Duration
-	http    *http.Client
+	base     string // without a slash at its end
+	token    string
+	timeout  time.Duration
+	patience time.Duration
+	waiting  func(error)
+	http     *http.Client
 }
 
 // New returns a client; it does not connect yet.
@@ -71,7 +88,7 @@ func New(cfg Config) (*Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 64
 	transport.ResponseHeaderTimeout = 0 // each request has a deadline of its own
-	return &Client{base: base, token: token, timeout: cfg.Timeout, http: &http.Client{
+	return &Client{base: base, token: token, timeout: cfg.Timeout, patience: cfg.Patience, waiting: cfg.Waiting, http: &http.Client{
 		Transport: transport,
 		// Following a redirect would hand the token to whoever wrote it.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -114,7 +131,9 @@ func readToken(path string) (string, error) {
 
 // Ready fails unless the server takes tasks and somebody runs them.
 func (c *Client) Ready(ctx context.Context) error {
-	return c.get(ctx, "/readyz", nil, 0, &wire.Status{})
+	// Not again: 503 is the answer that was asked for.
+	_, err := c.exchange(ctx, asked{method: http.MethodGet, path: "/readyz"}, &wire.Status{})
+	return err
 }
 
 // Version returns the server's version.
@@ -157,6 +176,6 @@ func (c *Client) unreachable(err error) error {
 }
 
 func (c *Client) silent(span time.Duration) error {
-	return &core.Error{Class: core.ErrUnavailable, Detail: fmt.Sprintf("the server at %s did not answer within %v", c.base, span),
-		Hint: "look at its log, or ask it: faasctl doctor"}
+	return &silentError{&core.Error{Class: core.ErrUnavailable, Detail: fmt.Sprintf("the server at %s did not answer within %v", c.base, span),
+		Hint: "look at its log, or ask it: faasctl doctor"}}
 }

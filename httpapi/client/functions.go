@@ -71,7 +71,7 @@ func (c *Client) Functions(ctx context.Context) ([]core.Function, error) {
 // service and returns them.
 func (c *Client) RemoveFunction(ctx context.Context, ref string) ([]core.Function, error) {
 	var answer wire.Functions
-	if _, err := c.exchange(ctx, http.MethodDelete, "/v1/functions/"+url.PathEscape(ref), nil, nil, 0, &answer); err != nil {
+	if _, err := c.exchange(ctx, asked{method: http.MethodDelete, path: "/v1/functions/" + url.PathEscape(ref)}, &answer); err != nil {
 		return nil, err
 	}
 	return c.functions(answer)

@@ -3,12 +3,14 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"faasctl/core"
@@ -21,47 +23,75 @@ const (
 )
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, wait time.Duration, into any) error {
-	_, err := c.exchange(ctx, http.MethodGet, path, query, nil, wait, into)
+	_, err := c.exchange(ctx, asked{method: http.MethodGet, path: path, query: query, wait: wait, again: true}, into)
 	return err
 }
 
+// post is for requests that change nothing more when they come twice.
 func (c *Client) post(ctx context.Context, path string, body, into any) error {
-	_, err := c.exchange(ctx, http.MethodPost, path, nil, body, 0, into)
+	_, err := c.exchange(ctx, asked{method: http.MethodPost, path: path, body: body, again: true}, into)
 	return err
 }
 
-// exchange sends one request and reads its JSON answer into into. A wait is
-// added to the query and to the time that the server is given.
-func (c *Client) exchange(ctx context.Context, method, path string, query url.Values, body any, wait time.Duration, into any) (status int, err error) {
-	span := c.timeout + wait
+// postOnce is for requests that the server knows again by a token.
+func (c *Client) postOnce(ctx context.Context, path string, body, into any) error {
+	_, err := c.exchange(ctx, asked{method: http.MethodPost, path: path, body: body, again: true, once: rand.Text()}, into)
+	return err
+}
+
+// postOnly is for requests that must not come twice.
+func (c *Client) postOnly(ctx context.Context, path string, body, into any) error {
+	_, err := c.exchange(ctx, asked{method: http.MethodPost, path: path, body: body}, into)
+	return err
+}
+
+// asked is one request of the API.
+type asked struct {
+	method, path string
+	query        url.Values
+	body         any           // nil = none
+	wait         time.Duration // for which the server is asked to wait
+	again        bool          // it may be sent again although it may have arrived
+	once         string        // token by which the server knows it again
+}
+
+// send sends one request, once, and reads its JSON answer into into. A wait is
+// added to the query and to the time that the server is given; after is how long it
+// asks to be left alone.
+func (c *Client) send(ctx context.Context, a asked, into any) (status int, after time.Duration, err error) {
+	span, query := c.timeout+a.wait, a.query
 	limited, cancel := context.WithTimeout(ctx, span)
 	defer cancel()
-	if wait > 0 {
+	if a.wait > 0 {
 		if query == nil {
 			query = url.Values{}
 		}
-		query.Set("wait", wait.String())
+		query.Set("wait", a.wait.String())
 	}
-	request, err := c.request(limited, method, path, query, body)
+	request, err := c.request(limited, a.method, a.path, query, a.body)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
+	}
+	if a.once != "" {
+		request.Header.Set("Faasctl-Request", a.once)
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {
-		return 0, c.explain(ctx, limited, span, err)
+		return 0, 0, c.explain(ctx, limited, span, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		return answer.StatusCode, c.problem(answer)
+		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
+		return answer.StatusCode, time.Duration(seconds) * time.Second, c.problem(answer)
 	}
 	data, err := readBounded(answer.Body, maxAnswer)
 	if err != nil {
-		return answer.StatusCode, c.explain(ctx, limited, span, err)
+		return answer.StatusCode, 0, c.explain(ctx, limited, span, err)
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return answer.StatusCode, c.strange(err)
+		return answer.StatusCode, 0, c.strange(err)
 	}
-	return answer.StatusCode, nil
+	return answer.StatusCode, 0, nil
 }
 
 func (c *Client) request(ctx context.Context, method, path string, query url.Values, body any) (*http.Request, error) {

@@ -23,27 +23,28 @@ type Call struct {
 	Priority     *int              // nil = core.DefaultPriority
 	Labels       map[string]string //
 	Delay        time.Duration     // > 0: queued only then
+	Key          string            // makes calls with it one task; "" = none
 }
 
 func (call Call) wire() wire.Call {
 	return wire.Call{
 		Function: call.Function, Args: call.Args, Kwargs: call.Kwargs, Timeout: wire.Duration(call.Timeout), Retries: call.Retries,
 		Expires: (*wire.Duration)(call.Expires),
-		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: wire.Duration(call.Delay),
+		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: wire.Duration(call.Delay), Key: call.Key,
 	}
 }
 
 // Submit asks for one call and returns as soon as it is accepted.
 func (c *Client) Submit(ctx context.Context, call Call) (core.Submitted, error) {
 	var answer wire.Submitted
-	if err := c.post(ctx, "/v1/tasks", call.wire(), &answer); err != nil {
+	if err := c.postOnce(ctx, "/v1/tasks", call.wire(), &answer); err != nil {
 		return core.Submitted{}, err
 	}
 	return submitted(answer), nil
 }
 
 func submitted(answer wire.Submitted) core.Submitted {
-	s := core.Submitted{ID: answer.ID, Function: answer.FunctionID, Name: answer.Function}
+	s := core.Submitted{ID: answer.ID, Function: answer.FunctionID, Name: answer.Function, Repeated: answer.Repeated}
 	if answer.Problem != nil {
 		s.Err = problemError(answer.Problem, answer.Problem.Status)
 	}
@@ -85,7 +86,7 @@ func (c *Client) submitPart(ctx context.Context, calls []Call) ([]core.Submitted
 		body[i] = call.wire()
 	}
 	var answer wire.SubmittedBatch
-	if err := c.post(ctx, "/v1/tasks:batch", body, &answer); err != nil {
+	if err := c.postOnce(ctx, "/v1/tasks:batch", body, &answer); err != nil {
 		return nil, err
 	}
 	if len(answer.Tasks) != len(calls) {
@@ -119,7 +120,7 @@ func (c *Client) Task(ctx context.Context, id core.TaskID, wait time.Duration) (
 func (c *Client) Result(ctx context.Context, id core.TaskID, wait time.Duration) (core.Task, *core.Result, error) {
 	for until := time.Now().Add(wait); ; {
 		var answer wire.Result
-		status, err := c.exchange(ctx, http.MethodGet, taskPath(id, "/result"), nil, nil, step(until), &answer)
+		status, err := c.exchange(ctx, asked{method: http.MethodGet, path: taskPath(id, "/result"), wait: step(until), again: true}, &answer)
 		if err != nil {
 			return answer.Task, nil, err
 		}
@@ -223,7 +224,7 @@ func (c *Client) Retry(ctx context.Context, ids []core.TaskID) ([]core.Submitted
 		part := ids[len(answers):]
 		part = part[:min(len(part), core.MaxBatch)]
 		var answer wire.SubmittedBatch
-		if err := c.post(ctx, "/v1/tasks:retry", wireIDs(part), &answer); err != nil {
+		if err := c.postOnly(ctx, "/v1/tasks:retry", wireIDs(part), &answer); err != nil {
 			return answers, err
 		}
 		if len(answer.Tasks) != len(part) {

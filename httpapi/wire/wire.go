@@ -107,6 +107,7 @@ type Call struct {
 	Priority *int              `json:"priority,omitempty" doc:"0 to 9, 9 first; default 5" minimum:"0" maximum:"9"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Delay    Duration          `json:"delay,omitzero" doc:"how long to wait before it is queued"`
+	Key      string            `json:"key,omitempty" doc:"idempotency key: calls of one function name with the same key are one task, as long as that is kept; another body with it is a conflict" maxLength:"256" example:"order-42"`
 }
 
 // Submitted is the answer to one Call: ids, or the problem with it.
@@ -114,6 +115,7 @@ type Submitted struct {
 	ID         core.TaskID     `json:"id,omitempty"`
 	FunctionID core.FunctionID `json:"function_id,omitempty"`
 	Function   string          `json:"function,omitempty" doc:"name@version"`
+	Repeated   bool            `json:"repeated,omitempty" doc:"an earlier request with the same key and body made this task"`
 	Problem    *Problem        `json:"problem,omitempty" doc:"why this call was not accepted; the other fields are absent then"`
 }
 

@@ -11,7 +11,7 @@
 --   ep epoch · cl claim id (kept by settle, dropped by release) · di dispatcher
 --   at attempt · de deliveries · un unstarted vanished releases
 --   sl 1 = started under this lease · wo worker · pn its principal · ca 1 = cancel asked for
---   rt retries · rf, rl first and last wait of the back-off in ms · ro retry-on, with commas
+--   rt retries · rf, rl first and last wait of the back-off in ms · ro retry-on, with commas · ik hashed idempotency key
 --   fk failure kind · ft failure type · ra retried as · ts submitted · td due · tc claimed · tb started · tf finished
 
 local K = {
@@ -23,7 +23,7 @@ local K = {
   fn = KEYS[23], functions = KEYS[24], fversion = KEYS[25], flatest = KEYS[26],
   fhighest = KEYS[27], fidentity = KEYS[28], body = KEYS[29],
   dispatchers = KEYS[30], dispatchers_seen = KEYS[31], workers = KEYS[32], workers_seen = KEYS[33], drains = KEYS[34], depths = KEYS[35],
-  history = KEYS[36], outputs = KEYS[37], dead = KEYS[38], dead_of = KEYS[39],
+  history = KEYS[36], outputs = KEYS[37], dead = KEYS[38], dead_of = KEYS[39], key = KEYS[40],
 }
 local KEEP = tonumber(ARGV[1])
 local CHUNK = 512 -- unpack fails near 8,000 values

@@ -6,10 +6,12 @@
 --          id, function, codec, queue, priority, delay in ms,
 --          spec envelope, arguments when they are not in the envelope (else ''),
 --          the ended task that it runs again (else ''),
---          retries, first and last wait of the back-off in ms, retry-on or ''
--- returns  per task: 1 accepted or known, 0 no such function
+--          retries, first and last wait of the back-off in ms, retry-on or '',
+--          hashed idempotency key or '', hash of the body
+-- returns  per task: 1 accepted or known, 0 no such function, or when another task
+--          has the key its id behind = (the same body) or ! (another one)
 local answers, known = {}, {}
-local FIELDS = 13 -- of one task
+local FIELDS = 15 -- of one task
 
 local function known_function(fn)
   local answer = known[fn]
@@ -18,6 +20,16 @@ local function known_function(fn)
     known[fn] = answer
   end
   return answer
+end
+
+-- keyed says what to answer when another task has a key, or nil. Its task is
+-- looked at, so that a key cannot outlive the record.
+local function keyed(name, body)
+  local used = name ~= '' and call('GET', K.key .. name)
+  if not used then return nil end
+  local id, before = string.match(used, '^(%S+) (%S+)$')
+  if not id or call('EXISTS', K.task .. id) == 0 then return nil end
+  return (before == body and '=' or '!') .. id
 end
 
 -- Which ids exist is asked for all of them at once.
@@ -33,7 +45,10 @@ for i = 2, #ARGV, FIELDS do
   local key = K.task .. id
   local answer = 1
   if not exists[id] then
-    if not known_function(fn) then
+    local used = keyed(ARGV[i + 13], ARGV[i + 14])
+    if used then
+      answer = used
+    elseif not known_function(fn) then
       answer = 0
     else
       -- The payload first: a server that is out of memory refuses the first
@@ -51,6 +66,10 @@ for i = 2, #ARGV, FIELDS do
       if ARGV[i + 9] ~= '0' then
         call('HSET', key, 'rt', ARGV[i + 9], 'rf', ARGV[i + 10], 'rl', ARGV[i + 11])
         if ARGV[i + 12] ~= '' then call('HSET', key, 'ro', ARGV[i + 12]) end
+      end
+      if ARGV[i + 13] ~= '' then
+        call('SET', K.key .. ARGV[i + 13], id .. ' ' .. ARGV[i + 14])
+        call('HSET', key, 'ik', ARGV[i + 13])
       end
       into(entering, K.all, 0, id)
       exists[id] = true
