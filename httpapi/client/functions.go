@@ -33,7 +33,7 @@ func (c *Client) Register(ctx context.Context, r core.RegisterRequest) (core.Reg
 // that are others now.
 func (c *Client) SetPolicy(ctx context.Context, ref string, change core.PolicyChange) (core.Function, []string, error) {
 	var answer wire.Changed
-	if _, err := c.exchange(ctx, http.MethodPatch, "/v1/functions/"+url.PathEscape(ref), nil, wire.PolicyOf(change), 0, &answer); err != nil {
+	if _, err := c.exchange(ctx, asked{method: http.MethodPatch, path: "/v1/functions/" + url.PathEscape(ref), body: wire.PolicyOf(change), again: true}, &answer); err != nil {
 		return core.Function{}, nil, err
 	}
 	f, err := c.function(answer.Function)
