@@ -342,7 +342,7 @@ func TestTopTerminal(t *testing.T) {
 	began := time.Now()
 	failed := core.Task{ID: core.NewTaskID(), Name: "sink@1", State: core.Failed, Failure: core.KindException, Submitted: began, Started: began, Finished: began.Add(12300 * time.Microsecond)}
 	server.happen(failed)
-	m.await("✗ "+string(failed.ID), "12ms")
+	m.await("✗ …"+string(failed.ID[len(failed.ID)-12:])+" sink@1", "exception", "12ms")
 	server.stop()
 	m.await("stale ", "✗ faasctl")
 	server.start(t)
@@ -350,7 +350,7 @@ func TestTopTerminal(t *testing.T) {
 	server.happen(core.Task{ID: core.NewTaskID(), Name: "after@1", State: core.Queued, Submitted: time.Now()})
 	m.await("after@1")
 	m.press("?")
-	m.await("Keys", "ended with a result")
+	m.await("Keys", "Leave; tasks go on")
 	m.press("Escape")
 	m.await("after@1")
 	if text, err := m.tmux("resize-window", "-x", "60", "-y", "16"); err != nil {

@@ -170,11 +170,11 @@ func (m *Model) move(key string) tea.Cmd {
 	by := map[string]int{"up": -1, "k": -1, "down": 1, "j": 1, "pgup": -far, "pgdown": far, "home": -1 << 20, "g": -1 << 20, "end": 1 << 20, "G": 1 << 20}[key]
 	pl := m.here()
 	if m.helping {
-		m.helpScroll = max(0, min(m.helpScroll+by, len(m.help.lines())-1))
+		m.helpScroll = max(0, min(m.helpScroll+by, len(m.help.lines())-m.textRoom()))
 		return nil
 	}
 	if pl.screen == taskScreen {
-		pl.scroll = max(0, min(pl.scroll+by, len(m.detailLines(m.w))-1))
+		pl.scroll = max(0, min(pl.scroll+by, len(m.detailLines(m.w))-m.textRoom()))
 		return nil
 	}
 	ids := m.panels[pl.screen].ids(m, pl)

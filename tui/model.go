@@ -116,11 +116,9 @@ func (m *Model) lines() []line {
 	room -= len(bottom)
 	switch pl := m.here(); {
 	case m.helping:
-		lines := m.help.lines()
-		out = append(out, pad(lines[min(m.helpScroll, max(0, len(lines)-room)):], room)...)
+		out = append(out, m.scrolled(m.help.lines(), m.helpScroll, room)...)
 	case pl.screen == taskScreen:
-		lines := m.detailLines(m.w)
-		out = append(out, pad(lines[min(pl.scroll, len(lines)-1):], room)...)
+		out = append(out, m.scrolled(m.detailLines(m.w), pl.scroll, room)...)
 	case pl.screen != overview:
 		out = append(out, pad(m.panels[pl.screen].lines(m, pl, m.w, room), room)...)
 	default:
@@ -134,6 +132,23 @@ func (m *Model) lines() []line {
 		copy(out[len(out)-1:], last(m.asking(), 1)) // a question is never out of sight
 	}
 	return out
+}
+
+// scrolled is the part of a text that is looked at, h lines; the last of them says
+// what follows.
+func (m *Model) scrolled(lines []line, from int, h int) []line {
+	at := max(0, min(from, len(lines)-h))
+	if rest := len(lines) - at - h; rest > 0 && h > 1 {
+		lines = append(lines[at:at+h-1:at+h-1], line{{" " + m.theme.cut + " " + plural(int64(rest+1), "more line") + ": j, PgDn, G", dim}})
+		return lines
+	}
+	return pad(lines[at:], h)
+}
+
+// textRoom is how many lines help and the task screen have.
+func (m *Model) textRoom() int {
+	a := share(m.h, 0)
+	return max(1, m.h-a.header-a.problem-a.footer)
 }
 
 // bottom is what stands above the footer for now, in at most room lines: what is

@@ -73,7 +73,7 @@ func newWorkersPane(t *theme) workersPane {
 		{head: "HOST", min: 6, max: 20, rank: 9, grow: 3, cell: text(func(r workerView) string { return r.Host })},
 		{head: "SLOTS", min: 5, max: 8, rank: 3, grow: 2, cell: func(r workerView, w int) line { return t.bar(r.Busy, r.Slots, w) }},
 		{head: "BUSY", min: 5, rank: 4, right: true, cell: text(func(r workerView) string { return fmt.Sprintf("%d/%d", r.Busy, r.Slots) })},
-		{head: "HELD", min: 5, rank: 11, right: true, cell: number(func(r workerView) int64 { return int64(r.Held) })},
+		{head: "HELD", min: 5, from: 90, rank: 11, right: true, cell: number(func(r workerView) int64 { return int64(r.Held) })},
 		{head: "STATE", min: 10, rank: 5, cell: func(r workerView, _ int) line {
 			_, word, as := r.state(t)
 			return line{{word, as}}
@@ -81,7 +81,7 @@ func newWorkersPane(t *theme) workersPane {
 		{head: "DONE", min: 7, rank: 6, right: true, cell: number(func(r workerView) int64 { return r.Done })},
 		{head: "RATE", min: 7, rank: 7, right: true, cell: text(func(r workerView) string { return perSecond(r.Rate) })},
 		{head: "FAILED", min: 6, rank: 10, right: true, cell: number(func(r workerView) int64 { return r.Failures })},
-		{head: "AGE", min: 4, rank: 12, right: true, cell: func(r workerView, _ int) line {
+		{head: "AGE", min: 4, from: 90, rank: 12, right: true, cell: func(r workerView, _ int) line {
 			if r.Joined.IsZero() {
 				return line{{t.none, dim}}
 			}
