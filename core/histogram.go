@@ -14,17 +14,19 @@ import (
 // key is a bucket's number: floor(8 × log2(µs + 1)).
 type Histogram map[int]int64
 
-const bucketsPerOctave = 8
+// BucketsPerOctave is how many buckets a duration passes through while it
+// doubles.
+const BucketsPerOctave = 8
 
 // BucketOf is the number of the bucket that d falls into.
 func BucketOf(d time.Duration) int {
-	return int(bucketsPerOctave * math.Log2(float64(max(0, d.Microseconds())+1)))
+	return int(BucketsPerOctave * math.Log2(float64(max(0, d.Microseconds())+1)))
 }
 
 // bucketMiddle is the duration that stands for a bucket: the middle of its range
 // on the logarithmic scale.
 func bucketMiddle(bucket int) time.Duration {
-	us := math.Exp2((float64(bucket)+0.5)/bucketsPerOctave) - 1
+	us := math.Exp2((float64(bucket)+0.5)/BucketsPerOctave) - 1
 	return time.Duration(us * float64(time.Microsecond))
 }
 
@@ -37,6 +39,15 @@ func (h Histogram) Count() (n int64) {
 		n += k
 	}
 	return n
+}
+
+// Seconds is about how many seconds all durations make together: each counts as
+// the middle of its bucket, which is off by at most 5 %.
+func (h Histogram) Seconds() (sum float64) {
+	for bucket, n := range h {
+		sum += float64(n) * bucketMiddle(bucket).Seconds()
+	}
+	return sum
 }
 
 // Since returns what was counted since an earlier reading of the same histogram.

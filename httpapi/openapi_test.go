@@ -136,7 +136,7 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 			if described.Content[kind] == nil {
 				t.Errorf("%s %s: %d with %s, which is not described", method, target, answer.status, kind)
 			}
-			if !json.Valid([]byte(answer.body)) {
+			if kind != metricsType && !json.Valid([]byte(answer.body)) {
 				t.Errorf("%s %s: no JSON: %s", method, target, answer.body)
 			}
 			served++
