@@ -367,6 +367,30 @@ func TestAFullWorkerKeepsNothingBack(t *testing.T) {
 	})
 }
 
+// A dispatcher whose workers went away, perhaps to another one, does not sit on what
+// it had claimed for them: it had renewed these leases for ever.
+func TestWhatNobodyTakesIsGivenBack(t *testing.T) {
+	dispatch(t, core.Push, func(r *rig) {
+		deaf := r.transport.Join("w-1", 1, 4)
+		deaf.SetFull(true)
+		ids := r.submit(4, nil)
+		r.wantState(ids[0], core.Running)
+		r.pass(6*time.Second, deaf)
+		for _, id := range ids {
+			r.wantState(id, core.Queued)
+		}
+		if task := r.task(ids[0]); task.Deliveries != 0 {
+			t.Errorf("it was charged %d deliveries", task.Deliveries)
+		}
+		deaf.SetFull(false)
+		deaf.Say(core.UpWindow{Seq: 2, Size: 4})
+		r.pass(3*time.Second, deaf)
+		if got := deaf.Given(); !slices.Equal(got, ids) {
+			t.Errorf("given %v, want %v", got, ids)
+		}
+	})
+}
+
 func TestAStopDrainsLocalWorkersAndReleasesTheRest(t *testing.T) {
 	dispatch(t, core.Local, func(r *rig) {
 		w := r.transport.Join("w-1", 1, 2)

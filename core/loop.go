@@ -37,6 +37,7 @@ type hold struct {
 	Assignment
 	order   uint64    // of its claim: a release keeps it
 	peer    *peer     // nil while pending
+	since   time.Time // pending since then; by our clock
 	started time.Time // zero until its worker said so; by our clock
 	known   bool      // the store was told which worker has it
 	adopted bool      // another dispatcher may have it by the store's book
@@ -195,9 +196,10 @@ func (d *Dispatcher) drop(h *hold) {
 // not be run because their function cannot be had.
 func (d *Dispatcher) accept(c claim) {
 	d.claimer.delivered(c.round)
+	now := time.Now()
 	for _, a := range c.tasks {
 		d.claimed++
-		h := &hold{Assignment: a, order: d.claimed}
+		h := &hold{Assignment: a, order: d.claimed, since: now}
 		d.holds[a.Task] = h
 		d.pending = append(d.pending, h)
 	}
@@ -260,7 +262,7 @@ func (d *Dispatcher) give(p *peer, hand []*hold) {
 		return
 	}
 	for _, h := range hand {
-		h.peer = nil
+		h.peer, h.since = nil, time.Now()
 		delete(p.holds, h.Task)
 	}
 	p.window = len(p.holds) // no credit until it states a window again
@@ -308,6 +310,20 @@ func (d *Dispatcher) cancelHeld(ids []TaskID) {
 	for p, ids := range doomed {
 		d.deliver(p, DownCancel{Tasks: ids, Grace: d.cfg.Grace})
 	}
+}
+
+// returnStale gives back what has been pending for long: whoever was to have it went
+// away or has no room, and our renewals would keep it from those that do.
+func (d *Dispatcher) returnStale(now time.Time) {
+	var stale []*hold
+	d.pending = slices.DeleteFunc(d.pending, func(h *hold) bool {
+		if now.Sub(h.since) <= d.cfg.Heard {
+			return false
+		}
+		stale = append(stale, h)
+		return true
+	})
+	d.giveBack(stale)
 }
 
 func (d *Dispatcher) unqueue(h *hold) {

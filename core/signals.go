@@ -217,8 +217,8 @@ func (d *Dispatcher) renew() {
 }
 
 // beat gives up workers that have been silent for a whole lease, whose tasks are
-// others' by now, tells the store who holds the tasks handed out since the last
-// beat, and who is there.
+// others' by now, gives back what nobody here takes, tells the store who holds the
+// tasks handed out since the last beat, and who is there.
 func (d *Dispatcher) beat() {
 	now := time.Now()
 	var fresh []Renewal
@@ -228,6 +228,7 @@ func (d *Dispatcher) beat() {
 		}
 	}
 	d.settler.renew(fresh)
+	d.returnStale(now)
 	for _, p := range d.peers {
 		if time.Since(p.seen) > d.cfg.Lease {
 			d.leave(p, true)
