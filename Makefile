@@ -13,7 +13,7 @@ export CGO_ENABLED := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two cores, and lines that tell a story in order
-.PHONY: help deps build demo test style pytest race soak fuzz bench e2e lint clean
+.PHONY: help deps build demo test style pytest race soak chaos fuzz bench e2e lint clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ race: ## Go tests under the race detector
 
 soak: deps build ## Faults with the timers of real life, 50,000 tasks, 1,000,000 random frames, 200 workers
 	FAASCTL_SOAK=1 $(GO) test -count=1 -v -p 1 -parallel 8 -timeout 30m ./workers/faults ./workers/workertest
+
+SEED ?= 1
+chaos: deps ## Kills, stops and broken connections at random: three seeds from SEED on, all modes, fsync always and everysec; poison
+	$(GO) test -count=1 -v -parallel 3 -timeout 90m ./core/coretest/chaos -chaos.full -chaos.seed $(SEED)
 
 fuzz: ## Every fuzz target for FUZZTIME (10s) each
 	@targets=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$targets"; exit 1; }; \

