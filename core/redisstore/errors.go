@@ -26,6 +26,7 @@ var passing = []struct{ begin, hint string }{
 	{"TRYAGAIN", "try again in a moment"},
 	{"NOREPLICAS", "Redis has too few replicas to take writes"},
 	{"BUSY", "Redis is busy with a script; try again in a moment"},
+	{"EXECABORT", "Redis refused a command of a transaction: it loads its data, is out of memory or takes no writes"},
 	{"NOAUTH", "Redis wants a password: put it into the URL, redis://:PASSWORD@HOST:PORT"},
 	{"WRONGPASS", "Redis refused the user name or password of the URL"},
 	{"NOPERM", "this Redis user may not run a command that faasctl needs"},

@@ -124,6 +124,7 @@ func TestErrorClasses(t *testing.T) {
 		{server("MISCONF Errors writing"), core.ErrUnavailable}, {server("OOM command not allowed"), core.ErrUnavailable},
 		{server("NOAUTH Authentication required."), core.ErrUnavailable}, {io.EOF, core.ErrUnavailable},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, core.ErrUnavailable}, {redis.ErrPoolTimeout, core.ErrUnavailable},
+		{server("EXECABORT Transaction discarded because of previous errors."), core.ErrUnavailable},
 		{os.ErrDeadlineExceeded, core.ErrUnavailable}, {server("WRONGTYPE Operation"), core.ErrInternal},
 		{core.Errorf(core.ErrNotFound, "", "no"), core.ErrNotFound},
 	} {
