@@ -59,3 +59,7 @@ def flood(log, x):
     for _ in range(256):
         sys.stdout.write("x" * 16384 + "\n")
     return end(log, name)
+
+
+def mixed(log, x, what, *rest):
+    return globals()[what](log, x, *rest)

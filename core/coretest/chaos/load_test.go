@@ -20,6 +20,7 @@ type Load struct {
 	Took   time.Duration // of a call of work, at most; evenly spread from 0
 	Poison float64       // share of calls that crash, hang, ask for memory or flood
 	Plain  bool          // nothing but work and poison: no delays, cancels or exceptions
+	Mixed  bool          // work and poison are calls of one function, which stand in one line
 }
 
 // planCalls draws what to hand in.
@@ -27,7 +28,7 @@ func planCalls(random *rand.Rand, load Load) []*Call {
 	poison := []Kind{Crash, Hang, Memory, Flood}
 	calls := make([]*Call, load.Calls)
 	for x := range calls {
-		c := &Call{X: x, Kind: Work}
+		c := &Call{X: x, Kind: Work, Keyed: random.IntN(2) == 0}
 		switch p := random.Float64(); {
 		case p < load.Poison:
 			c.Kind = poison[random.IntN(len(poison))]
@@ -45,8 +46,11 @@ func planCalls(random *rand.Rand, load Load) []*Call {
 }
 
 // call is what a client sends.
-func (s *stack) call(c *Call, took time.Duration) client.Call {
+func (s *stack) call(c *Call, took time.Duration, mixed bool) client.Call {
 	call := client.Call{Function: string(c.Kind), Delay: c.Delay, Retries: &c.Retries}
+	if c.Keyed {
+		call.Key = fmt.Sprintf("call-%d", c.X)
+	}
 	args := []any{s.log, c.X}
 	switch c.Kind {
 	case Work, Later:
@@ -55,6 +59,10 @@ func (s *stack) call(c *Call, took time.Duration) client.Call {
 		call.Function, args = "work", append(args, 1+took.Seconds())
 	case Hang:
 		call.Timeout = time.Second
+	}
+	if mixed {
+		args = append(append(args[:2:2], call.Function), args[2:]...)
+		call.Function = "mixed"
 	}
 	call.Args, _ = json.Marshal(args) // text and numbers
 	return call
@@ -80,7 +88,7 @@ func (s *stack) handIn(ctx context.Context, random *rand.Rand, load Load, calls 
 		}
 		batch := make([]client.Call, 0, to-from)
 		for _, call := range calls[from:to] {
-			batch = append(batch, s.call(call, time.Duration(random.Float64()*float64(load.Took))))
+			batch = append(batch, s.call(call, time.Duration(random.Float64()*float64(load.Took)), load.Mixed))
 		}
 		due := began.Add(time.Duration(float64(load.Span) * float64(from) / float64(len(calls))))
 		pass(max(0, time.Until(due)))
