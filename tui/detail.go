@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -17,6 +18,9 @@ type Detail struct {
 	Output core.Output
 	Events []core.Event // oldest first
 }
+
+// factWidth is how wide the names of facts are, in cells.
+const factWidth = 11
 
 // mostLines bounds what is shown of one text.
 const mostLines = 500
@@ -41,7 +45,7 @@ func (m *Model) detailLines(w int) []line {
 	out = append(out, append(line{{" " + glyph + " ", as}}, append(t.stateOf(v), piece{"  " + clean(v.function()), strong})...))
 	fact := func(name, text string) {
 		if text != "" {
-			out = append(out, line{{" " + fit(name, 10, false, ""), dim}, {clean(text), plain}})
+			out = append(out, line{{" " + fit(name, factWidth-1, false, ""), dim}, {clean(text), plain}})
 		}
 	}
 	if took, did := v.took(); did {
@@ -51,7 +55,11 @@ func (m *Model) detailLines(w int) []line {
 	fact("queue", fmt.Sprintf("%s, priority %d", v.Queue, v.Priority))
 	fact("attempt", fmt.Sprintf("%d of %d", v.Attempt, d.Spec.Retries+1))
 	fact("retry of", string(d.Spec.RetryOf))
-	fact("arguments", value(d.Spec.Args, string(d.Spec.Codec)))
+	args, kwargs := arguments(d.Spec)
+	out = append(out, named("arguments", args, w)...)
+	if kwargs != "" {
+		out = append(out, named("keywords", kwargs, w)...)
+	}
 	if r := d.Result; r != nil {
 		out = append(out, m.resultLines(r, w)...)
 	}
@@ -69,14 +77,14 @@ func (m *Model) resultLines(r *core.Result, w int) []line {
 		if text == "" || text == "null" && r.Repr != "" {
 			text = r.Repr
 		}
-		return append([]line{t.ruled("result", "", w)}, block(text, plain)...)
+		return append([]line{t.ruled("result", "", w)}, block(text, plain, w)...)
 	}
 	head := string(f.Kind)
 	if f.Type != "" {
 		head = f.Type
 	}
 	out := []line{t.ruled("failure", clean(head), w)}
-	out = append(out, block(f.Message, bad)...)
+	out = append(out, block(f.Message, bad, w)...)
 	switch {
 	case f.Exit != nil:
 		out = append(out, line{{fmt.Sprintf(" its process ended with status %d", *f.Exit), dim}})
@@ -85,7 +93,7 @@ func (m *Model) resultLines(r *core.Result, w int) []line {
 	}
 	if f.Traceback != "" {
 		out = append(out, t.ruled("traceback", "", w))
-		out = append(out, block(f.Traceback, plain)...)
+		out = append(out, block(f.Traceback, plain, w)...)
 	}
 	return out
 }
@@ -95,12 +103,12 @@ func (m *Model) printed(name string, s core.Stream, w int) []line {
 	if len(s.Head) == 0 {
 		return nil
 	}
-	out := append([]line{m.theme.ruled(name, "", w)}, block(string(s.Head), plain)...)
+	out := append([]line{m.theme.ruled(name, "", w)}, block(string(s.Head), plain, w)...)
 	if s.Cut > 0 {
 		out = append(out, line{{" " + m.theme.cut + " " + size(s.Cut) + " left out " + m.theme.cut, dim}})
 	}
 	if len(s.Tail) > 0 {
-		out = append(out, block(string(s.Tail), plain)...)
+		out = append(out, block(string(s.Tail), plain, w)...)
 	}
 	return out
 }
@@ -129,22 +137,70 @@ func (m *Model) timeline(events []core.Event, w int) []line {
 	return out
 }
 
-// block is text from outside, line by line.
-func block(text string, as role) []line {
+// block is text from outside, line by line; what is longer than w goes on in
+// the next line.
+func block(text string, as role, w int) []line {
 	var out []line
 	for part := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		if len(out) == mostLines {
-			return append(out, line{{" and more: faasctl result and faasctl logs have the whole", dim}})
+		for _, shown := range wrapped(strings.ReplaceAll(part, "\t", "    "), max(w-2, 8)) {
+			if len(out) == mostLines {
+				return append(out, line{{" and more: faasctl result and faasctl logs have the whole", dim}})
+			}
+			out = append(out, line{{" " + shown, as}})
 		}
-		out = append(out, line{{" " + clean(strings.ReplaceAll(part, "\t", "    ")), as}})
 	}
 	return out
 }
 
-// value shows arguments: JSON as it is, a pickle by its size.
-func value(data []byte, codec string) string {
-	if codec == string(core.Dill) || !utf8.Valid(data) {
-		return fmt.Sprintf("pickled, %d bytes", len(data))
+// wrapped is text in lines of at most w cells, fit to show.
+func wrapped(text string, w int) (lines []string) {
+	text = text[:min(len(text), mostLines*maxText)]
+	for text != "" || lines == nil {
+		cut := min(len(text), maxText) // clean takes no more at once
+		for cut < len(text) && cut > maxText-utf8.UTFMax && !utf8.RuneStart(text[cut]) {
+			cut--
+		}
+		shown := clean(text[:cut])
+		if n := len(lines) - 1; n >= 0 { // go on where the last piece ended
+			lines, shown = lines[:n], lines[n]+shown
+		}
+		for text = text[cut:]; cells(shown) > w; {
+			head := clip(shown, w, "")
+			if head == "" || len(lines) > mostLines {
+				return lines
+			}
+			lines, shown = append(lines, head), shown[len(head):]
+		}
+		lines = append(lines, shown)
 	}
-	return string(data)
+	return lines
+}
+
+// arguments are those by position and those by keyword, "" for none: JSON as it
+// is, a pickle by its size.
+func arguments(spec core.Spec) (args, kwargs string) {
+	var parts []json.RawMessage
+	switch {
+	case spec.Codec == core.Dill || !utf8.Valid(spec.Args):
+		return fmt.Sprintf("pickled, %d bytes", len(spec.Args)), ""
+	case json.Unmarshal(spec.Args, &parts) != nil || len(parts) != 2:
+		return string(spec.Args), ""
+	}
+	if kwargs = string(parts[1]); kwargs == "{}" {
+		kwargs = ""
+	}
+	return string(parts[0]), kwargs
+}
+
+// named is a fact that may take several lines.
+func named(name, text string, w int) []line {
+	out := block(text, plain, w-factWidth)
+	for i := range out {
+		head := ""
+		if i == 0 {
+			head = name
+		}
+		out[i] = append(line{{" " + fit(head, factWidth-2, false, ""), dim}}, out[i]...)
+	}
+	return out
 }

@@ -37,7 +37,7 @@ var bindings = []binding{
 	{keys: []string{"esc"}, label: "esc", word: "back", help: "Take back marks, then the filter; then go back to where you came from.", where: lists | taskScreen | helping, action: (*Model).back},
 	{keys: []string{"enter"}, label: "enter", word: "open", help: "Go on to what the row is about; from the overview to the tasks.", where: overview | lists, action: (*Model).enter},
 	{keys: []string{"c"}, label: "c", word: "cancel", help: "Cancel the marked tasks, or this one.", where: tasksScreen | taskScreen, deed: cancelDeed},
-	{keys: []string{"r"}, label: "r", word: "run again", help: "Run ended tasks again, with the same arguments, as new tasks.", where: tasksScreen | taskScreen, deed: retryDeed},
+	{keys: []string{"r"}, label: "r", word: "again", help: "Run ended tasks again, with the same arguments, as new tasks.", where: tasksScreen | taskScreen, deed: retryDeed},
 	{keys: []string{"d"}, label: "d", word: "drain", help: "Let the marked workers, or this one, end what they hold and leave.", where: workersScreen, deed: drainDeed},
 	{keys: []string{"/"}, label: "/", word: "filter", help: "Show some rows only: fn=resize state=failed worker=w-2 !ok", where: lists, action: (*Model).openFilter},
 	{keys: []string{" "}, label: "space", word: "mark", help: "Mark the row, or take the mark away; c, r and d act on what is marked.", where: tasksScreen | workersScreen, action: (*Model).mark},

@@ -95,9 +95,14 @@ func (l *listing[T]) idsOf(rows []T) []string {
 }
 
 func (l *listing[T]) enter(m *Model, pl *place) {
-	if rows, _ := l.chosen(m, pl); len(rows) > 0 {
-		l.open(m, rows[pl.row(l.idsOf(rows))])
+	rows, _ := l.chosen(m, pl)
+	if len(rows) == 0 {
+		return
 	}
+	ids := l.idsOf(rows)
+	at := pl.row(ids)
+	pl.cursor, pl.index = ids[at], at // to be found again when one comes back
+	l.open(m, rows[at])
 }
 
 func (l *listing[T]) sort(pl *place) { pl.sort = (pl.sort + 1) % len(l.sorts) }
@@ -216,14 +221,13 @@ func (l *listing[T]) note(m *Model, pl *place) string {
 	for _, w := range l.words(m, pl) {
 		what = append(what, w.String())
 	}
-	does := "looked for"
 	if len(what) == 0 && l.sorts[pl.sort].compare != nil {
-		what, does = []string{l.sorts[pl.sort].name}, "sorted"
+		what = []string{l.sorts[pl.sort].name}
 	}
 	if part == "" || len(what) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s: %s among %s", strings.Join(what, " "), does, part)
+	return strings.Join(what, " ") + " only among " + part
 }
 
 // pointer is what stands before a row.

@@ -166,8 +166,8 @@ func newEventsPanel(t *theme) panel {
 			{head: "OF", min: 14, max: 36, step: true, rank: 3, grow: 2, cell: func(r core.Event, w int) line {
 				return line{{t.tail(clean(subject(r)), w), plain}}
 			}},
-			{head: "FUNCTION", min: 10, max: 24, rank: 5, grow: 3, cell: words(plain, func(r core.Event) string { return r.Name })},
-			{head: "DETAIL", min: 8, max: 40, rank: 4, grow: 4, cell: words(dim, func(r core.Event) string { return r.Detail })},
+			{head: "FUNCTION", min: 10, max: 24, rank: 5, grow: 4, cell: words(plain, func(r core.Event) string { return r.Name })},
+			{head: "DETAIL", min: 9, max: 20, rank: 4, grow: 3, cell: words(dim, func(r core.Event) string { return r.Detail })},
 		}},
 		rows: func(m *Model) ([]core.Event, bool) {
 			log, ok := known[eventLog](m)

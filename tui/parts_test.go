@@ -168,3 +168,21 @@ func TestLately(t *testing.T) {
 		t.Errorf("%d waits lately, want 77", wait.Count())
 	}
 }
+
+// TestWrapped shows all of a long text, in lines that fit.
+func TestWrapped(t *testing.T) {
+	for _, text := range append([]string{strings.Repeat("0123456789", 400), strings.Repeat("語", 900), "", "short"}, nasty...) {
+		lines := wrapped(text, 33)
+		for _, l := range lines {
+			if cells(l) > 33 {
+				t.Errorf("a line of %d cells: %q", cells(l), l)
+			}
+		}
+		if plainASCII(text) && strings.Join(lines, "") != text {
+			t.Errorf("%d bytes in, %d out", len(text), len(strings.Join(lines, "")))
+		}
+	}
+	if n := len(wrapped(strings.Repeat("x", 8<<20), 80)); n > 2*mostLines {
+		t.Errorf("%d lines of 8 MiB", n)
+	}
+}

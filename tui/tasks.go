@@ -200,7 +200,7 @@ func newTasksPanel(t *theme) panel {
 			if page.Next == "" && len(m.here().before) == 0 {
 				return ""
 			}
-			return fmt.Sprintf("the %d tasks of this page only; down past its end reads on", len(page.Tasks))
+			return fmt.Sprintf("the %d of this page; down at its end reads on", len(page.Tasks))
 		},
 	}
 }
