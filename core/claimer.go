@@ -153,8 +153,8 @@ func (c *claimer) noteHealth(err error) {
 	}
 }
 
-// keep moves along what only waits for time: DELAYED tasks that are due, leases
-// that have lapsed.
+// keep moves along what only waits for time: tasks that are due or have waited too
+// long, functions whose rate allows more, leases that have lapsed.
 func (d *Dispatcher) keep(ctx context.Context) error {
 	reap := time.NewTicker(d.cfg.Reap)
 	defer reap.Stop()
@@ -163,10 +163,11 @@ func (d *Dispatcher) keep(ctx context.Context) error {
 	for {
 		select {
 		case <-promote.C:
-			_, next, err := d.cfg.Store.Promote(ctx)
 			wait := jitter(d.cfg.Poll / 4) // one may be handed in with a short delay at any time
-			if err == nil && next > 0 {
-				wait = min(wait, next)
+			for _, move := range []func(context.Context) (int, time.Duration, error){d.cfg.Store.Expire, d.cfg.Store.Promote} {
+				if _, next, err := move(ctx); err == nil && next > 0 {
+					wait = min(wait, next)
+				}
 			}
 			promote.Reset(wait)
 		case <-reap.C:

@@ -25,6 +25,9 @@ const (
 	FunctionChanged    EventKind = "function.changed" // its policy was set
 	FunctionRemoved    EventKind = "function.removed"
 
+	QueuePaused  EventKind = "queue.paused"  // Detail: its name
+	QueueResumed EventKind = "queue.resumed" // Detail: its name
+
 	WorkerJoined   EventKind = "worker.joined"
 	WorkerDrains   EventKind = "worker.draining"
 	WorkerLeft     EventKind = "worker.left"

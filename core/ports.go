@@ -15,6 +15,7 @@ import (
 type Store interface {
 	FunctionStore
 	TaskStore
+	QueueStore
 	LeaseStore
 	KeeperStore
 	RosterStore
@@ -53,15 +54,16 @@ type Submission struct {
 	ID    TaskID
 	Spec  Spec
 	Delay time.Duration // > 0: DELAYED for that long
+	At    time.Time     // not zero: DELAYED until then by the store's clock; Delay is 0
 	Key   Key           // makes submissions one task; zero = none
 }
 
 // TaskStore accepts tasks and tells of them.
 type TaskStore interface {
 	// Submit accepts a batch. The answer holds an error per item: nil, or
-	// ErrNotFound for an unknown or removed function, or a *KeyUsed when another
-	// task, whose record is still kept, has the key. An id that exists already is
-	// left alone and answered nil.
+	// ErrNotFound for an unknown or removed function, PastDue for an At that is
+	// not in the future, or a *KeyUsed when another task, whose record is still
+	// kept, has the key. An id that exists already is left alone and answered nil.
 	Submit(ctx context.Context, batch []Submission) ([]error, error)
 	// Once remembers id under a token for so long, and returns what it remembers:
 	// another id when the token was used before.
@@ -86,6 +88,16 @@ type TaskStore interface {
 	// Cancel ends QUEUED and DELAYED tasks at once and asks for the end of
 	// RUNNING ones: a durable mark that claim, renew and settle look at.
 	Cancel(ctx context.Context, ids []TaskID) ([]CancelVerdict, error)
+}
+
+// QueueStore tells of queues, and stops and resumes them.
+type QueueStore interface {
+	// Queues returns the queues that hold tasks or are paused, by name.
+	Queues(ctx context.Context) ([]QueueInfo, error)
+	// PauseQueue stops the handing out of a queue's tasks, or resumes it. Tasks
+	// are accepted meanwhile, and what runs goes on. changed is false when it was so
+	// already.
+	PauseQueue(ctx context.Context, name string, paused bool) (changed bool, err error)
 }
 
 // TaskFilter selects tasks; zero fields select all.
@@ -188,9 +200,14 @@ type LeaseStore interface {
 // KeeperStore moves tasks along when time passes. Any number of dispatchers
 // may call it at once.
 type KeeperStore interface {
-	// Promote queues DELAYED tasks that are due, at most MaxBatch, and says
-	// how long it is until the next; 0 when there is none.
+	// Promote queues DELAYED tasks that are due, at most MaxBatch, lets functions
+	// take part again whose rate allows that, and says how long it is until the
+	// next of either; 0 when there is none.
 	Promote(ctx context.Context) (moved int, next time.Duration, err error)
+	// Expire ends tasks that waited longer than they may as FAILED(expired), at
+	// most MaxBatch, and says how long it is until the next; 0 when there is none.
+	// Claim does not hand out such a task either.
+	Expire(ctx context.Context) (expired int, next time.Duration, err error)
 	// Reap releases (vanished) tasks whose lease has lapsed, at most MaxBatch. After an outage
 	// of the store it holds back for grace, so that holders can renew first.
 	Reap(ctx context.Context, grace time.Duration) (released int, err error)
@@ -242,8 +259,6 @@ type EventStore interface {
 	// FunctionStats returns the numbers of every function that was not removed
 	// and was called at least once, in no order.
 	FunctionStats(ctx context.Context) ([]FunctionStats, error)
-	// Queues returns the queues that hold tasks, by name.
-	Queues(ctx context.Context) ([]QueueInfo, error)
 	// Ping fails unless the store can take and hand out tasks now.
 	Ping(ctx context.Context) error
 }

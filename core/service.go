@@ -11,6 +11,7 @@ import (
 type ServiceStore interface {
 	FunctionStore
 	TaskStore
+	QueueStore
 	EventStore
 	HintStore
 	Roster(ctx context.Context) (Roster, error)

@@ -19,7 +19,9 @@ type SubmitRequest struct {
 	Queue    string
 	Priority *int // nil = DefaultPriority
 	Labels   map[string]string
-	Delay    time.Duration
+	Delay    time.Duration // > 0: queued only then
+	// At, unless zero, is when it is queued, by the store's clock; it excludes Delay.
+	At time.Time `json:",omitzero"`
 	// Key makes all requests with it for one function one task, for as long as
 	// the task is kept; "" = none. New fields are part of the call that a key stands for:
 	// give them omitzero, or the keys of an older version fit no more.
@@ -85,7 +87,7 @@ func (s *Service) SubmitOnce(ctx context.Context, token string, requests []Submi
 			continue
 		}
 		answers[i] = Submitted{ID: newID(i), Function: spec.Function, Name: name}
-		batch = append(batch, Submission{ID: answers[i].ID, Spec: spec, Delay: r.Delay, Key: r.key(nameOnly(name))})
+		batch = append(batch, Submission{ID: answers[i].ID, Spec: spec, Delay: r.Delay, At: r.At, Key: r.key(nameOnly(name))})
 		if place = append(place, i); len(batch) == MaxBatch {
 			if err := flush(); err != nil {
 				return nil, err
@@ -177,7 +179,14 @@ func (s *Service) spec(r SubmitRequest, resolve func(string) (Function, error)) 
 	if err := CheckKey(r.Key); err != nil {
 		return spec, "", err
 	}
-	if err := s.checkSpec(spec, r.Delay); err != nil {
+	if !r.At.IsZero() && r.Delay != 0 {
+		return spec, "", Errorf(ErrInvalid, "", "state a delay or a time, not both")
+	}
+	wait := r.Delay
+	if !r.At.IsZero() {
+		wait = max(0, time.Until(r.At)) // about, for the bound; the store's clock decides
+	}
+	if err := s.checkSpec(spec, wait); err != nil {
 		return spec, "", err
 	}
 	f, err := resolve(r.Function)
@@ -190,6 +199,12 @@ func (s *Service) spec(r SubmitRequest, resolve func(string) (Function, error)) 
 		spec.Timeout = s.cfg.Timeout
 	}
 	return spec, f.Ref(), nil
+}
+
+// PastDue refuses a task that was to wait until a time which is over.
+func PastDue(at time.Time) error {
+	return Errorf(ErrInvalid, "", "%s is in the past", at.Format(time.RFC3339)).
+		WithHint("name a time to come, or leave it out to have the task queued at once")
 }
 
 // inherit takes from the function's policy what the call does not state. Back-off

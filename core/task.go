@@ -66,6 +66,10 @@ const (
 	MaxPayload      = 8 << 20 // bytes, decoded; default of --max-payload
 	MaxDeliveries   = 10      // vanished workers or dispatchers before a task is FAILED(lost)
 	MaxBatch        = 1000    // items in one batch that crosses to the store
+
+	// Ageing is how long the calls of a function at a priority may go without a
+	// turn while others of their queue are served: then one goes before all others.
+	Ageing = time.Minute
 )
 
 // Task is the record of one call: who, where it stands, and when. Times are
@@ -86,7 +90,8 @@ type Task struct {
 	Type       string      `json:"failure_type,omitempty"` // class of what a FAILED task raised, such as "ValueError"; at most 64 bytes
 	RetriedAs  TaskID      `json:"retried_as,omitempty"`   // the newest task that runs an ended one again; its Spec points back
 	Submitted  time.Time   `json:"submitted,omitzero"`
-	Due        time.Time   `json:"due,omitzero"` // of a DELAYED task
+	Due        time.Time   `json:"due,omitzero"`     // of a DELAYED task
+	Expires    time.Time   `json:"expires,omitzero"` // it is not run when it still waits then
 	Claimed    time.Time   `json:"claimed,omitzero"`
 	Started    time.Time   `json:"started,omitzero"`
 	Finished   time.Time   `json:"finished,omitzero"`

@@ -35,10 +35,11 @@ type TopNumbers struct {
 	Through    string `json:"through"`
 }
 
-// QueueInfo is one queue that holds tasks.
+// QueueInfo is one queue that holds tasks or is paused.
 type QueueInfo struct {
-	Name   string `json:"name"`
-	Queued int64  `json:"queued"`
+	Name   string    `json:"name"`
+	Queued int64     `json:"queued"`
+	Paused time.Time `json:"paused,omitzero"` // since when; zero when it is not
 }
 
 // FailureGroup is a number of failed tasks that died of the same.

@@ -3,7 +3,6 @@ package memstore
 import (
 	"context"
 	"sort"
-	"time"
 
 	"faasctl/core"
 )
@@ -46,12 +45,12 @@ func (s *Store) PutFunction(ctx context.Context, f core.Function) (core.Function
 		outcome = core.RegisteredBack
 	default:
 		fs.versions[f.Name]++
-		f.ID, f.Version, f.Created = core.NewFunctionID(), fs.versions[f.Name], time.Now()
+		f.ID, f.Version, f.Created = core.NewFunctionID(), fs.versions[f.Name], s.cfg.Now()
 		id = f.ID
 		fs.byID[id], fs.byIdent[ident] = &f, id
 	}
 	fs.latest[f.Name] = id
-	s.publish(time.Now(), core.Event{Kind: core.FunctionRegistered, Function: id, Detail: string(outcome)})
+	s.publish(s.cfg.Now(), core.Event{Kind: core.FunctionRegistered, Function: id, Detail: string(outcome)})
 	return fs.view(id, false), outcome, ctx.Err()
 }
 
@@ -64,7 +63,9 @@ func (s *Store) SetPolicy(ctx context.Context, id core.FunctionID, policy core.P
 		return core.ErrNotFound
 	}
 	f.Policy = policy
-	s.publish(time.Now(), core.Event{Kind: core.FunctionChanged, Function: id})
+	s.unpark(id, capped) // they try again under the new limits
+	s.unpark(id, throttled)
+	s.publish(s.cfg.Now(), core.Event{Kind: core.FunctionChanged, Function: id})
 	return ctx.Err()
 }
 
@@ -130,6 +131,6 @@ func (s *Store) RemoveFunction(ctx context.Context, id core.FunctionID) error {
 			}
 		}
 	}
-	s.publish(time.Now(), core.Event{Kind: core.FunctionRemoved, Function: id})
+	s.publish(s.cfg.Now(), core.Event{Kind: core.FunctionRemoved, Function: id})
 	return ctx.Err()
 }

@@ -13,9 +13,12 @@ import (
 func (s *Store) Promote(ctx context.Context) (int, time.Duration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.cfg.Now()
 	var due []*record
 	var next time.Duration
+	if class := s.unparkDue(now); class > 0 {
+		next = time.UnixMilli(class).Sub(now)
+	}
 	for _, r := range s.tasks {
 		if r.task.State != core.Delayed {
 			continue
@@ -38,7 +41,7 @@ func (s *Store) Promote(ctx context.Context) (int, time.Duration, error) {
 	for _, r := range due {
 		s.move(r, core.VerbPromote)
 		r.task.Due = time.Time{}
-		s.queue(r.task.Queue).pushBack(r)
+		s.lineUp(r, false)
 	}
 	if len(due) > 0 {
 		s.hint(core.Hint{Kind: core.HintWork})
@@ -46,12 +49,39 @@ func (s *Store) Promote(ctx context.Context) (int, time.Duration, error) {
 	return len(due), next, ctx.Err()
 }
 
+// Expire implements core.KeeperStore.
+func (s *Store) Expire(ctx context.Context) (int, time.Duration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.cfg.Now()
+	var ended []core.TaskID
+	var events []core.Event
+	var next time.Duration
+	for id, r := range s.tasks {
+		if r.task.Expires.IsZero() || r.task.State != core.Queued && r.task.State != core.Delayed {
+			continue
+		}
+		switch wait := r.task.Expires.Sub(now); {
+		case wait > 0 && (next == 0 || wait < next):
+			next = wait
+		case wait <= 0 && len(ended) == core.MaxBatch:
+			next = time.Nanosecond
+		case wait <= 0:
+			events = append(events, s.end(r, core.VerbExpire, expired(), now))
+			ended = append(ended, id)
+		}
+	}
+	s.publish(now, events...)
+	s.hint(core.Hint{Kind: core.HintEnded, Tasks: ended})
+	return len(ended), next, ctx.Err()
+}
+
 // Reap implements core.KeeperStore. Memory has no outages of its own, but a
 // process that was stopped for long looks like one to its workers.
 func (s *Store) Reap(ctx context.Context, grace time.Duration) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.cfg.Now()
 	if now.Sub(s.lastReap) > grace/5 {
 		s.floor = now.Add(grace)
 	}
@@ -71,7 +101,7 @@ func (s *Store) Orphan(ctx context.Context, dead []core.DispatcherID, principal 
 	orphans := s.running(func(r *record) bool {
 		return slices.Contains(dead, r.owner) && (principal == "" || r.owned == principal)
 	})
-	s.release(orphans, core.ReleaseVanished, time.Now())
+	s.release(orphans, core.ReleaseVanished, s.cfg.Now())
 	return len(orphans), ctx.Err()
 }
 

@@ -3,7 +3,6 @@ package memstore
 import (
 	"context"
 	"fmt"
-	"sort"
 	"time"
 
 	"faasctl/core"
@@ -12,54 +11,6 @@ import (
 // unchargedReleases is how often the holder of an unstarted task may vanish
 // before that counts as a delivery.
 const unchargedReleases = 10
-
-// Claim implements core.LeaseStore.
-func (s *Store) Claim(ctx context.Context, request core.ClaimRequest) ([]core.Claimed, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	if answer, repeated := s.claims[request.ID]; repeated {
-		return s.claimed(answer.ids, request.ID), nil
-	}
-	names := make([]string, 0, len(s.queues))
-	for name := range s.queues {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	var ids []core.TaskID
-	var events []core.Event
-	for _, name := range names {
-		q := s.queues[name]
-		for len(ids) < min(request.Max, core.MaxBatch) {
-			id := q.pop()
-			if id == "" {
-				delete(s.queues, name)
-				break
-			}
-			if r := s.tasks[id]; r != nil && r.task.State == core.Queued {
-				s.take(r, request, now)
-				ids = append(ids, id)
-				events = append(events, s.event(r, core.TaskClaimed))
-			}
-		}
-	}
-	if len(ids) > 0 {
-		s.claims[request.ID] = claimAnswer{ids, now}
-	}
-	s.publish(now, events...)
-	return s.claimed(ids, request.ID), nil
-}
-
-func (s *Store) take(r *record, request core.ClaimRequest, now time.Time) {
-	s.move(r, core.VerbClaim)
-	r.task.Epoch++
-	r.task.Claim = request.ID
-	r.task.Claimed, r.task.Started, r.task.Worker = now, time.Time{}, ""
-	r.owner, r.owned, r.expiry, r.started = request.Dispatcher, "", now.Add(request.Lease), false
-}
 
 // claimed tells of those of ids that are still held under claim.
 func (s *Store) claimed(ids []core.TaskID, claim string) []core.Claimed {
@@ -115,7 +66,7 @@ func (s *Store) Renew(ctx context.Context, batch []core.Renewal, lease time.Dura
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.cfg.Now()
 	verdicts := make([]core.Verdict, len(batch))
 	var events []core.Event
 	for i, item := range batch {
@@ -157,7 +108,7 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.cfg.Now()
 	verdicts := make([]core.Verdict, len(batch))
 	var events []core.Event
 	var ended []core.TaskID
@@ -238,7 +189,7 @@ func (s *Store) Release(ctx context.Context, batch []core.Lease, reason core.Rel
 			held = append(held, r)
 		}
 	}
-	s.release(held, reason, time.Now())
+	s.release(held, reason, s.cfg.Now())
 	return verdicts, nil
 }
 
@@ -291,11 +242,15 @@ func (s *Store) requeue(r *record, reason core.ReleaseReason) core.Event {
 		if reason == core.ReleaseVanished {
 			end = core.AttemptLost
 		}
-		r.remember(end, true, time.Now(), core.Settlement{})
+		r.remember(end, true, s.cfg.Now(), core.Settlement{})
 	}
+	unstarted := reason == core.ReleaseGraceful && !r.started
 	s.move(r, core.VerbRelease)
 	r.unclaim()
-	s.queue(r.task.Queue).pushFront(r)
+	s.lineUp(r, true)
+	if unstarted {
+		s.refund(r.task.Function)
+	}
 	return event
 }
 

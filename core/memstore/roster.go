@@ -30,7 +30,7 @@ func (r *roster) init() {
 func (s *Store) Announce(ctx context.Context, a core.Announcement) ([]core.WorkerID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.cfg.Now()
 	a.Dispatcher.Seen = now
 	s.roster.dispatchers[a.Dispatcher.ID] = a.Dispatcher
 	var drain []core.WorkerID
@@ -74,7 +74,7 @@ func (s *Store) DrainWorker(ctx context.Context, id core.WorkerID) error {
 func (s *Store) Roster(ctx context.Context) (core.Roster, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	answer := core.Roster{Now: time.Now(), Dispatchers: []core.DispatcherInfo{}, Workers: []core.Worker{}}
+	answer := core.Roster{Now: s.cfg.Now(), Dispatchers: []core.DispatcherInfo{}, Workers: []core.Worker{}}
 	for _, d := range s.roster.dispatchers {
 		answer.Dispatchers = append(answer.Dispatchers, d)
 	}

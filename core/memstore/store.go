@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +20,11 @@ type Config struct {
 	KeepFailed time.Duration
 	// KeepEvents is how many batches of events are kept. Default: 10,000.
 	KeepEvents int
+	// Ageing is how long a class of tasks may go without a turn, however low its
+	// priority, while others of its queue are served. Default: core.Ageing.
+	Ageing time.Duration
+	// Now is the store's clock. Default: time.Now.
+	Now func() time.Time
 }
 
 func (c Config) withDefaults() Config {
@@ -33,6 +37,12 @@ func (c Config) withDefaults() Config {
 	if c.KeepEvents == 0 {
 		c.KeepEvents = 10_000
 	}
+	if c.Ageing == 0 {
+		c.Ageing = core.Ageing
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	return c
 }
 
@@ -44,6 +54,9 @@ type Store struct {
 	functions functions
 	tasks     map[core.TaskID]*record
 	queues    map[string]*queue
+	runs      map[core.FunctionID]int                 // how many tasks are RUNNING: see move
+	buckets   map[core.FunctionID]float64             // when the bucket of each rate will be full again, in ms
+	paused    map[string]time.Time                    // since when
 	claims    map[string]claimAnswer                  // by ClaimRequest.ID, to answer a repetition
 	keys      map[string]keyed                        // by Key.Name; as long as the task
 	once      map[string]remembered                   // by token
@@ -101,6 +114,7 @@ var _ core.Store = (*Store)(nil)
 func New(cfg Config) *Store {
 	s := &Store{
 		cfg: cfg.withDefaults(), tasks: map[core.TaskID]*record{}, queues: map[string]*queue{},
+		runs: map[core.FunctionID]int{}, buckets: map[core.FunctionID]float64{}, paused: map[string]time.Time{},
 		claims: map[string]claimAnswer{}, keys: map[string]keyed{}, once: map[string]remembered{}, ears: map[*ear]struct{}{}, stats: map[core.FunctionID]*core.FunctionStats{"": newStats("")},
 	}
 	s.functions.init()
@@ -116,7 +130,14 @@ func (s *Store) move(r *record, verb core.Verb) {
 	if !ok {
 		panic(fmt.Sprintf("memstore: %s of a task that is %q", verb, r.task.State))
 	}
-	r.task.State = next
+	was := r.task.State
+	if r.task.State = next; next == core.Running {
+		s.runs[r.task.Function]++
+	}
+	if was == core.Running {
+		s.runs[r.task.Function]--
+		s.unpark(r.task.Function, capped)
+	}
 }
 
 // end brings r into a terminal state and returns its event.
@@ -230,7 +251,7 @@ func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := core.Stats{
-		Totals: s.stats[""].Totals, Wait: maps.Clone(s.stats[""].Wait), Run: maps.Clone(s.stats[""].Run), Now: time.Now(), Store: core.StoreInfo{Kind: "memory", Durability: "none"}, Through: s.log.last(),
+		Totals: s.stats[""].Totals, Wait: maps.Clone(s.stats[""].Wait), Run: maps.Clone(s.stats[""].Run), Now: s.cfg.Now(), Store: core.StoreInfo{Kind: "memory", Durability: "none"}, Through: s.log.last(),
 	}
 	var oldest time.Time
 	for _, r := range s.tasks {
@@ -247,24 +268,7 @@ func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 		}
 	}
 	if !oldest.IsZero() {
-		stats.OldestWait = time.Since(oldest).Milliseconds()
+		stats.OldestWait = s.cfg.Now().Sub(oldest).Milliseconds()
 	}
 	return stats, ctx.Err()
-}
-
-// Queues implements core.EventStore.
-func (s *Store) Queues(ctx context.Context) ([]core.QueueInfo, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	depths := map[string]int64{}
-	for _, r := range s.tasks {
-		if r.task.State == core.Queued {
-			depths[r.task.Queue]++
-		}
-	}
-	all := []core.QueueInfo{}
-	for _, name := range slices.Sorted(maps.Keys(depths)) {
-		all = append(all, core.QueueInfo{Name: name, Queued: depths[name]})
-	}
-	return all, ctx.Err()
 }

@@ -15,7 +15,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.cfg.Now()
 	s.forget(now)
 	refused := make([]error, len(batch))
 	var events []core.Event
@@ -30,6 +30,12 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 		if f := item.Spec.Function; s.functions.byID[f] == nil || s.functions.removed[f] {
 			refused[i] = core.ErrNotFound
 			continue
+		}
+		if !item.At.IsZero() {
+			if item.Delay = item.At.Sub(now); item.Delay <= 0 {
+				refused[i] = core.PastDue(item.At)
+				continue
+			}
 		}
 		events = append(events, s.accept(item, now))
 	}
@@ -51,12 +57,15 @@ func (s *Store) accept(item core.Submission, now time.Time) core.Event {
 		s.keys[r.key] = keyed{item.ID, item.Key.Body}
 	}
 	s.count(r, func(t *core.Totals) { t.Submitted++ })
+	if item.Spec.Expires > 0 {
+		r.task.Expires = now.Add(max(0, item.Delay) + item.Spec.Expires)
+	}
 	if item.Delay > 0 {
 		s.move(r, core.VerbDelay)
 		r.task.Due = now.Add(item.Delay)
 	} else {
 		s.move(r, core.VerbSubmit)
-		s.queue(item.Spec.Queue).pushBack(r)
+		s.lineUp(r, false)
 	}
 	return s.event(r, core.TaskSubmitted)
 }
@@ -65,7 +74,7 @@ func (s *Store) accept(item core.Submission, now time.Time) core.Event {
 func (s *Store) Once(ctx context.Context, token string, id core.TaskID, keep time.Duration) (core.TaskID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.cfg.Now()
 	s.forget(now)
 	if known, there := s.once[token]; there {
 		return known.id, ctx.Err()
@@ -148,7 +157,7 @@ func (s *Store) List(ctx context.Context, filter core.TaskFilter) (core.TaskPage
 func (s *Store) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.cfg.Now()
 	verdicts := make([]core.CancelVerdict, len(ids))
 	var running, ended []core.TaskID
 	var events []core.Event

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"faasctl/core"
 )
 
@@ -21,13 +23,24 @@ const (
 
 // Promote implements core.KeeperStore.
 func (s *Store) Promote(ctx context.Context) (int, time.Duration, error) {
-	answer, err := s.run(ctx, "promote", s.scripts.promote, s.cfg.KeepEvents, core.MaxBatch)
+	return s.keep(ctx, "promote", s.scripts.promote, core.MaxBatch)
+}
+
+// Expire implements core.KeeperStore.
+func (s *Store) Expire(ctx context.Context) (int, time.Duration, error) {
+	return s.keep(ctx, "expire", s.scripts.expire, core.MaxBatch, expiredWaiting)
+}
+
+// keep runs a script that answers how many it moved and how long it is until the
+// next.
+func (s *Store) keep(ctx context.Context, op string, script *redis.Script, args ...any) (int, time.Duration, error) {
+	answer, err := s.run(ctx, op, script, append([]any{s.cfg.KeepEvents}, args...)...)
 	if err != nil {
 		return 0, 0, err
 	}
 	pair, ok := answer.([]any)
 	if !ok || len(pair) != 2 {
-		return 0, 0, broken("promote", "the script answered with %T", answer)
+		return 0, 0, broken(op, "the script answered with %T", answer)
 	}
 	return int(asNumber(pair[0])), time.Duration(asNumber(pair[1])) * time.Millisecond, nil
 }

@@ -61,6 +61,14 @@ func (k keys) fixed() []string {
 		k.dead(),             // 38 zset of dead letters, in order of their ids
 		k.deadOf(""),         // 39 family, function id: zset of its dead letters
 		k.base + "k:",        // 40 family, hashed key: task id and hash of the body
+		k.expiry(),           // 41 zset of waiting tasks that expire, by when
+		k.running(),          // 42 hash: function id → how many of its tasks are RUNNING
+		k.paused(),           // 43 hash: paused queue → since when
+		k.base + "parked",    // 44 hash: parked class (hashed queue and class) → queue
+		k.base + "capped:",   // 45 family, function id: set of its classes that wait for a slot
+		k.base + "throttled", // 46 zset of the classes that wait for their rate, by when
+		k.base + "rates",     // 47 hash: function id → when its bucket will be full again, in ms
+		k.base + "turn:",     // 48 family, hashed queue: zset of its classes in ready, by when each was served last
 	}
 }
 
@@ -76,6 +84,10 @@ func (k keys) outputs(id core.TaskID) string { return k.base + "ho:" + string(id
 func (k keys) index(state core.State) string            { return k.base + "i:" + string(state) }
 func (k keys) all() string                              { return k.base + "all" }
 func (k keys) failedOf(function core.FunctionID) string { return k.base + "x:" + string(function) }
+
+func (k keys) expiry() string  { return k.base + "expiry" }
+func (k keys) running() string { return k.base + "running" }
+func (k keys) paused() string  { return k.base + "paused" }
 
 func (k keys) dead() string                           { return k.base + "dead" }
 func (k keys) deadOf(function core.FunctionID) string { return k.base + "dead:" + string(function) }

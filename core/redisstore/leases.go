@@ -37,7 +37,7 @@ func (s *Store) Claim(ctx context.Context, request core.ClaimRequest) ([]core.Cl
 	}
 	for {
 		answer, err := s.run(ctx, op, s.scripts.claim, s.cfg.KeepEvents, request.ID, string(request.Dispatcher), most,
-			millis(request.Lease), rememberClaim.Milliseconds(), most+claimSlack)
+			millis(request.Lease), rememberClaim.Milliseconds(), most+claimSlack, expiredWaiting, millis(s.cfg.Ageing))
 		if err != nil {
 			return nil, err
 		}

@@ -12,7 +12,7 @@ import (
 
 // recordFields are the fields of a record that a core.Task shows, in the order
 // in which readRecord takes them. scripts/prelude.lua names them all.
-var recordFields = []string{"st", "fn", "co", "q", "pr", "ep", "cl", "at", "de", "wo", "ca", "fk", "ts", "td", "tc", "tb", "tf", "ft", "ra"}
+var recordFields = []string{"st", "fn", "co", "q", "pr", "ep", "cl", "at", "de", "wo", "ca", "fk", "ts", "td", "tc", "tb", "tf", "ft", "ra", "tx"}
 
 // readRecord makes a Task of the values of recordFields; its ID is "" when
 // there is no such record.
@@ -27,7 +27,7 @@ func readRecord(id core.TaskID, values []any) core.Task {
 		ID: id, State: core.State(text(0)), Function: core.FunctionID(text(1)), Codec: core.Codec(text(2)),
 		Queue: text(3), Priority: int(number(4)), Epoch: number(5), Claim: text(6), Attempt: int(number(7)),
 		Deliveries: int(number(8)), Worker: core.WorkerID(text(9)), Failure: core.FailureKind(text(11)),
-		Submitted: at(12), Claimed: at(14), Started: at(15), Finished: at(16), Type: text(17), RetriedAs: core.TaskID(text(18)),
+		Submitted: at(12), Claimed: at(14), Started: at(15), Finished: at(16), Type: text(17), RetriedAs: core.TaskID(text(18)), Expires: at(19),
 	}
 	t.Cancelling = text(10) == "1" && !t.State.Terminal()
 	if t.State == core.Delayed {

@@ -17,6 +17,7 @@ var sources embed.FS
 type scripts struct {
 	submit, claim, renew, settle, release, reap, orphan, promote, cancel, gc *redis.Script
 	putFunction, getFunction, removeFunction, setPolicy, announce            *redis.Script
+	expire, pauseQueue                                                       *redis.Script
 }
 
 // loadScripts joins each script with the files that stand before it. A missing
@@ -37,7 +38,7 @@ func loadScripts() scripts {
 		return redis.NewScript(text)
 	}
 	return scripts{
-		submit: load("submit"), claim: load("claim"), renew: load("renew"), settle: load("settle"),
+		submit: load("submit"), claim: load("overdue", "claim"), expire: load("overdue", "expire"), pauseQueue: load("pausequeue"), renew: load("renew"), settle: load("settle"),
 		release: load("giveback", "release"), reap: load("giveback", "reap"), orphan: load("giveback", "orphan"),
 		promote: load("promote"), cancel: load("cancel"), gc: load("gc"),
 		putFunction: load("policy", "putfunction"), setPolicy: load("policy", "setpolicy"), getFunction: load("getfunction"), removeFunction: load("removefunction"),

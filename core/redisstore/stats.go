@@ -3,8 +3,6 @@ package redisstore
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -107,17 +105,4 @@ func histogramOf(fields map[string]string, prefix string) core.Histogram {
 		}
 	}
 	return h
-}
-
-// Queues implements core.EventStore.
-func (s *Store) Queues(ctx context.Context) ([]core.QueueInfo, error) {
-	depths, err := s.client.HGetAll(ctx, s.keys.depths()).Result()
-	if err != nil {
-		return nil, s.failed("read the queues", ctx, err)
-	}
-	all := []core.QueueInfo{}
-	for _, name := range slices.Sorted(maps.Keys(depths)) {
-		all = append(all, core.QueueInfo{Name: name, Queued: asNumber(depths[name])})
-	}
-	return all, nil
 }

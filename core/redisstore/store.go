@@ -41,6 +41,9 @@ type Config struct {
 	// KeepEvents is about how many events the stream keeps, single ones and
 	// not batches, at roughly 100 bytes each. Default: 100,000.
 	KeepEvents int
+	// Ageing is how long a class of tasks may go without a turn, however low its
+	// priority, while others of its queue are served. Default: core.Ageing.
+	Ageing time.Duration
 	// Logger hears of lost and regained connections. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -57,6 +60,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.KeepFailed == 0 {
 		c.KeepFailed = 14 * 24 * time.Hour
+	}
+	if c.Ageing == 0 {
+		c.Ageing = core.Ageing
 	}
 	if c.KeepEvents == 0 {
 		c.KeepEvents = 100_000

@@ -16,7 +16,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 	refused := make([]error, len(batch))
 	size := func(i int) int { return len(batch[i].Spec.Args) + 512 }
 	err := parcels(len(batch), size, func(from, to int) error {
-		args := make([]any, 1, 1+15*(to-from))
+		args := make([]any, 1, 1+17*(to-from))
 		args[0] = s.cfg.KeepEvents
 		asked := make([]int, 0, to-from)
 		for i := from; i < to; i++ {
@@ -36,7 +36,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 			args = append(args, string(item.ID), string(item.Spec.Function), string(item.Spec.Codec), item.Spec.Queue,
 				priority, max(0, millis(item.Delay)), envelope, apart, short(string(item.Spec.RetryOf)),
 				item.Spec.Retries, millis(item.Spec.Backoff.Wait(1, 0)), millis(item.Spec.Backoff.Wait(core.MaxRetries, 0)), item.Spec.RetryOn.String(),
-				short(item.Key.Name), short(item.Key.Body))
+				short(item.Key.Name), short(item.Key.Body), millis(item.Spec.Expires), dueAt(item.At))
 			asked = append(asked, i)
 		}
 		if len(asked) == 0 {
@@ -51,7 +51,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 			return broken(op, "the script answered %d items with %T", len(asked), answer)
 		}
 		for i, code := range codes {
-			refused[asked[i]] = refusal(op, code, batch[asked[i]].Spec.Function)
+			refused[asked[i]] = refusal(op, code, batch[asked[i]])
 		}
 		return nil
 	})
@@ -62,18 +62,29 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 }
 
 // refusal reads what submit.lua answered to one task.
-func refusal(op string, code any, function core.FunctionID) error {
+func refusal(op string, code any, item core.Submission) error {
 	switch code := code.(type) {
 	case int64:
-		if code == 1 {
+		switch code {
+		case 1:
 			return nil
+		case 2:
+			return core.PastDue(item.At)
 		}
 	case string:
 		if len(code) > 1 {
 			return &core.KeyUsed{Task: core.TaskID(code[1:]), Same: code[0] == '='}
 		}
 	}
-	return core.Errorf(core.ErrNotFound, op, "there is no function %s", function)
+	return core.Errorf(core.ErrNotFound, op, "there is no function %s", item.Spec.Function)
+}
+
+// dueAt is a time as scripts take it; 0 when none was named.
+func dueAt(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return max(1, at.UnixMilli())
 }
 
 // Once implements core.TaskStore.
@@ -177,6 +188,7 @@ func (s *Store) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVer
 
 // Results that the scripts store on their own.
 var (
+	expiredWaiting  = fixedResult(core.KindExpired, "waited too long and was not run")
 	cancelledBefore = fixedResult(core.KindCancelled, "cancelled before it ran")
 	cancelledDuring = fixedResult(core.KindCancelled, "cancelled while it ran")
 	cancelledGone   = fixedResult(core.KindCancelled, "cancelled while its worker was gone")

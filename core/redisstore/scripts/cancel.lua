@@ -10,7 +10,7 @@ local verdicts, running = {}, {}
 for i = 3, #ARGV do
   local id = ARGV[i]
   local key = K.task .. id
-  local f = call('HMGET', key, 'st', 'fn', 'at', 'ts', 'q')
+  local f = call('HMGET', key, 'st', 'fn', 'at', 'ts', 'q', 'tx')
   local state, verdict = f[1], 'ended'
   if not state then
     verdict = 'unknown'
@@ -22,7 +22,7 @@ for i = 3, #ARGV do
     verdict = 'cancelled'
     if state == 'QUEUED' then depth(f[5], -1) end
     call('SET', K.result .. id, ARGV[2])
-    finish(id, state, 'CANCELLED', 'cancelled', {fn = f[2], at = f[3], ts = tonumber(f[4])})
+    finish(id, state, 'CANCELLED', 'cancelled', {fn = f[2], at = f[3], ts = tonumber(f[4]), tx = f[6]})
   end
   verdicts[#verdicts + 1] = verdict
 end

@@ -1,12 +1,15 @@
 -- claim.lua hands out queued tasks: queues share by turns, and the classes of a
 -- queue by stride scheduling (a task of priority p costs 4^-p of virtual time,
--- the class whose next task is done first goes first). A claim that is repeated under the
--- same id answers with the same tasks.
+-- the class whose next task is done first goes first). A class that had no turn for
+-- long goes before all others, for one task. A class without room under its
+-- function's limits is parked (see prelude.lua). A claim that is repeated under the same id
+-- answers with the same tasks.
 --
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, [2] claim id, [3] dispatcher, [4] at most so many,
 --          [5] lease in ms, [6] how long the claim is remembered, in ms,
---          [7] how many entries of the lines may be looked at
+--          [7] how many entries of the lines may be looked at, [8] result
+--          envelope of an expired task, [9] ms without a turn that are long
 -- returns  [1] 1 when the bound [7] ended the search, else 0, then for each
 --          task: id, epoch, attempt, spec envelope (false when it is missing)
 local claim, dispatcher, max, lease = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -47,8 +50,12 @@ local function accept(queue, ids)
   local n = 0
   for _, id in ipairs(ids) do
     local key = K.task .. id
-    local r = call('HMGET', key, 'st', 'fn', 'ep', 'at')
-    if r[1] == 'QUEUED' then
+    local r = call('HMGET', key, 'st', 'fn', 'ep', 'at', 'tx')
+    if r[1] == 'QUEUED' and r[5] and tonumber(r[5]) <= now then
+      overdue(id, 'QUEUED', ARGV[8])
+    elseif r[1] == 'QUEUED' then
+      if r[5] then into(leaving, K.expiry, id) end
+      runs(r[2], 1)
       local epoch = (tonumber(r[3]) or 0) + 1
       call('HSET', key, 'st', 'RUNNING', 'ep', epoch, 'cl', claim, 'di', dispatcher, 'tc', now)
       leave('QUEUED', id)
@@ -88,40 +95,126 @@ local WIDTH = 64
 local function load(h)
   local classes, top = {}, call('ZRANGE', K.ready .. h, 0, WIDTH, 'WITHSCORES')
   for i = 1, #top, 2 do
-    classes[#classes + 1] = {tonumber(top[i + 1]), top[i], step = cost(top[i]), line = K.line .. h .. ':' .. top[i]}
+    classes[#classes + 1] = {tonumber(top[i + 1]), top[i], step = cost(top[i]), line = K.line .. h .. ':' .. top[i], fn = string.sub(top[i], 3)}
   end
   return classes, classes[WIDTH + 1] and table.remove(classes)
+end
+
+-- The room that a function has: its policy, what runs and what is in its bucket,
+-- read when one of its classes is first looked at; more_running tells what this
+-- claim has added. full is when its bucket will be full, interval the time in
+-- which it gains a task, burst how much it holds.
+local limits = {}
+local function limits_of(fn)
+  local l = limits[fn]
+  if not l then
+    local f = call('HMGET', K.fn .. fn, 'cap', 'rate', 'per')
+    l = {cap = tonumber(f[1]), running = f[1] and tonumber(call('HGET', K.running, fn) or 0)}
+    if f[2] then
+      l.interval = f[3] / f[2]
+      l.burst = math.max(1, math.floor(f[2] * 1000 / f[3]))
+      l.full = math.max(now, tonumber(call('HGET', K.rates, fn)) or 0)
+    end
+    limits[fn] = l
+  end
+  return l
+end
+
+-- room says how many of want tasks of a function may be handed out now; when none,
+-- also when it may be tried again, nil = when one has ended.
+local function room(fn, want)
+  local l = limits_of(fn)
+  if l.cap then
+    want = math.min(want, l.cap - l.running - (more_running[fn] or 0))
+    if want <= 0 then return 0, nil end
+  end
+  if l.full then
+    local tokens = math.floor(l.burst - (l.full - now) / l.interval + 1e-6)
+    if tokens <= 0 then return 0, math.ceil(l.full + l.interval - l.burst * l.interval) end
+    want = math.min(want, tokens)
+  end
+  return want
+end
+
+local function spend(fn, n)
+  local l = limits[fn]
+  if l.full and n > 0 then
+    l.full = l.full + n * l.interval
+    call('HSET', K.rates, fn, string.format('%.17g', l.full))
+  end
+end
+
+local function forget(h, class)
+  call('ZREM', K.ready .. h, class)
+  call('ZREM', K.turn .. h, class)
+end
+
+local function park(queue, h, class, fn, at)
+  forget(h, class)
+  local member = h .. ':' .. class
+  call('HSET', K.parked, member, queue)
+  if at then call('ZADD', K.throttled, at, member) else call('SADD', K.capped .. fn, member) end
+end
+
+-- rescue hands out one task of each class that had no turn for long, the longest
+-- first. It is no turn: virtual times stay.
+local function rescue(queue, h, want)
+  local got = 0
+  while got < want and budget > 0 do
+    local oldest = call('ZRANGEBYSCORE', K.turn .. h, '-inf', now - tonumber(ARGV[9]), 'LIMIT', 0, 1)[1]
+    if not oldest then break end
+    local fn, line = string.sub(oldest, 3), K.line .. h .. ':' .. oldest
+    local n, at = room(fn, 1)
+    budget = budget - 1
+    if n == 0 then
+      park(queue, h, oldest, fn, at)
+    else
+      local k = accept(queue, call('LPOP', line, 1) or {})
+      got = got + k
+      spend(fn, k)
+      if call('EXISTS', line) == 0 then forget(h, oldest)
+      elseif k > 0 then call('ZADD', K.turn .. h, now, oldest) end
+    end
+  end
+  return got
 end
 
 -- serve takes up to want tasks from a queue; it returns how many, and whether
 -- the queue is empty now.
 local function serve(queue, want)
-  local h, got, time = hash(queue), 0, nil
+  local h, time = hash(queue), nil
+  local got = rescue(queue, h, want)
   local classes, limit = load(h)
   local served = {}
   while got < want and budget > 0 do
     local best, place, rival = first_two(classes)
     if not best or limit and earlier(limit, best) then break end
     if limit and (not rival or earlier(limit, rival)) then rival = limit end
-    local n = math.min(turns(best, rival, want - got), budget, CHUNK)
-    local ids = call('LPOP', best.line, n) or {}
+    local n, at = room(best.fn, math.min(turns(best, rival, want - got), budget, CHUNK))
+    local ids = n > 0 and call('LPOP', best.line, n) or {}
     local k = accept(queue, ids)
+    spend(best.fn, k)
     budget, got = budget - math.max(#ids, 1), got + k
     if k > 0 then
       time = best[1] + (k - 1) * best.step
       best[1] = best[1] + k * best.step
       served[best] = true
     end
-    if #ids < n or call('EXISTS', best.line) == 0 then
+    if n == 0 or #ids < n or call('EXISTS', best.line) == 0 then
       table.remove(classes, place)
       served[best] = nil
-      call('ZREM', K.ready .. h, best[2])
+      if n == 0 then park(queue, h, best[2], best.fn, at) else forget(h, best[2]) end
     end
   end
-  for c in pairs(served) do call('ZADD', K.ready .. h, string.format('%.17g', c[1]), c[2]) end
+  for c in pairs(served) do
+    call('ZADD', K.ready .. h, string.format('%.17g', c[1]), c[2])
+    call('ZADD', K.turn .. h, now, c[2])
+  end
   if time then call('SET', K.virtual .. h, string.format('%.17g', time)) end
   return got, #classes == 0 and not limit
 end
+
+unpark_due()
 
 -- The queues that had least go first, each for an even share of what is left.
 while #taken < max and budget > 0 do

@@ -16,7 +16,7 @@ end
 -- give_back takes a RUNNING task from its holder.
 local function give_back(id, vanished)
   local key = K.task .. id
-  local f = call('HMGET', key, 'fn', 'at', 'wo', 'di', 'tb', 'ts', 'ca', 'sl', 'q', 'pr', 'tc')
+  local f = call('HMGET', key, 'fn', 'at', 'wo', 'di', 'tb', 'ts', 'ca', 'sl', 'q', 'pr', 'tc', 'tx')
   local r = {fn = f[1], at = f[2], wo = f[3], di = f[4], tb = tonumber(f[5]), ts = tonumber(f[6]), tc = tonumber(f[11])}
   local deliveries = vanished and charge(key, f[8] == '1') or 0
   -- Without its claim id the lease can neither be renewed nor settled.
@@ -34,6 +34,9 @@ local function give_back(id, vanished)
     call('HDEL', key, 'cl', 'di', 'wo', 'pn', 'sl', 'tc', 'tb')
     leave('RUNNING', id)
     enter('QUEUED', id, 0)
+    runs(r.fn, -1)
+    if not vanished and f[8] ~= '1' then refund(r.fn) end
+    if f[12] then into(entering, K.expiry, f[12], id) end
     line_up(f[9], f[10], r.fn, id)
     local word = vanished and 'lost' or 'released'
     event(word, 'task.' .. word, id, r.fn, r.wo, r.di, r.at)

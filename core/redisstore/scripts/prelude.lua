@@ -12,7 +12,7 @@
 --   at attempt · de deliveries · un unstarted vanished releases
 --   sl 1 = started under this lease · wo worker · pn its principal · ca 1 = cancel asked for
 --   rt retries · rf, rl first and last wait of the back-off in ms · ro retry-on, with commas · ik hashed idempotency key
---   fk failure kind · ft failure type · ra retried as · ts submitted · td due · tc claimed · tb started · tf finished
+--   fk failure kind · ft failure type · ra retried as · tx expires, if ever · ts submitted · td due · tc claimed · tb started · tf finished
 
 local K = {
   task = KEYS[1], spec = KEYS[2], args = KEYS[3], result = KEYS[4], output = KEYS[5],
@@ -24,6 +24,8 @@ local K = {
   fhighest = KEYS[27], fidentity = KEYS[28], body = KEYS[29],
   dispatchers = KEYS[30], dispatchers_seen = KEYS[31], workers = KEYS[32], workers_seen = KEYS[33], drains = KEYS[34], depths = KEYS[35],
   history = KEYS[36], outputs = KEYS[37], dead = KEYS[38], dead_of = KEYS[39], key = KEYS[40],
+  expiry = KEYS[41], running = KEYS[42], paused = KEYS[43], parked = KEYS[44], capped = KEYS[45], throttled = KEYS[46],
+  rates = KEYS[47], turn = KEYS[48],
 }
 local KEEP = tonumber(ARGV[1])
 local CHUNK = 512 -- unpack fails near 8,000 values
@@ -121,7 +123,13 @@ local function publish_events()
 end
 
 -- Queues. A class is one priority of one function; its name sorts the higher
--- priority first, which decides between equal virtual times.
+-- priority first, which decides between equal virtual times. A class whose line is
+-- not empty stands in exactly one place:
+--   in ready and turn of its queue, which then stands in queues unless it is paused;
+--   in capped of its function, as that has as many RUNNING tasks as it may;
+--   in throttled, as its function's bucket is empty.
+-- The latter two are parked: parked names the queue. claim parks a class when it is
+-- its turn and there is no room; it looks at it again only when there may be.
 local waiting, hashes, deeper = {}, {}, {}
 
 -- depth notes that a queue holds n tasks more.
@@ -151,9 +159,70 @@ local function awaken(queue, class)
   local h = hash(queue)
   local time = tonumber(call('GET', K.virtual .. h)) or 0
   call('ZADD', K.ready .. h, string.format('%.17g', time + cost(class)), class)
-  if not call('ZSCORE', K.queues, queue) then
+  call('ZADD', K.turn .. h, now, class)
+  if not call('ZSCORE', K.queues, queue) and call('HEXISTS', K.paused, queue) == 0 then
     local first = call('ZRANGE', K.queues, 0, 0, 'WITHSCORES')
     call('ZADD', K.queues, first[2] or 0, queue)
+  end
+end
+
+-- unpark lets classes, as parked names them, take part in their queues again.
+local function unpark(members)
+  for _, member in ipairs(members) do
+    local queue = call('HGET', K.parked, member)
+    if queue then
+      call('HDEL', K.parked, member)
+      awaken(queue, string.sub(member, 22)) -- 20 of the hash, and a colon
+    end
+  end
+  if #members > 0 then call('PUBLISH', K.hint_work, '') end
+end
+
+-- unpark_capped lets the classes of a function try again for a slot.
+local function unpark_capped(fn)
+  local members = call('SMEMBERS', K.capped .. fn)
+  if #members == 0 then return end
+  call('DEL', K.capped .. fn)
+  unpark(members)
+end
+
+-- unpark_throttled does it for its rate; unpark_due for all classes whose time
+-- has come.
+local function unpark_throttled(fn)
+  local members = {}
+  for _, member in ipairs(call('ZRANGE', K.throttled, 0, -1)) do
+    if string.sub(member, 24) == fn then members[#members + 1] = member end -- after the priority
+  end
+  many('ZREM', K.throttled, members)
+  unpark(members)
+end
+local function unpark_due()
+  local members = call('ZRANGEBYSCORE', K.throttled, '-inf', now, 'LIMIT', 0, 1000)
+  many('ZREM', K.throttled, members)
+  unpark(members)
+end
+
+-- Limits. running counts the tasks of each function whose state is RUNNING, no
+-- more and no less: each transition into and out of that state notes it with runs.
+-- rates holds, as the time when the bucket will be full again, what was taken.
+local more_running, refunds = {}, {}
+local function runs(fn, n) more_running[fn] = (more_running[fn] or 0) + n end
+
+-- refund gives back what the rate counted for a task that was not started.
+local function refund(fn) refunds[fn] = (refunds[fn] or 0) + 1 end
+
+local function flush_limits()
+  for fn, n in pairs(more_running) do
+    if n ~= 0 and call('HINCRBY', K.running, fn, n) <= 0 then call('HDEL', K.running, fn) end
+    if n < 0 then unpark_capped(fn) end
+  end
+  for fn, n in pairs(refunds) do
+    local f = call('HMGET', K.fn .. fn, 'rate', 'per')
+    local full = f[1] and tonumber(call('HGET', K.rates, fn))
+    if full then
+      call('HSET', K.rates, fn, string.format('%.17g', full - n * f[2] / f[1]))
+      unpark_throttled(fn)
+    end
   end
 end
 
@@ -198,7 +267,7 @@ local function remember(id, what, r, attempt, elapsed, detail, output)
 end
 
 -- finish ends a task: state, indexes, what waiters and gc look at, the event.
--- r holds fn, at, ts, tb, wo and di of the record, ft when its failure has a
+-- r holds fn, at, ts, tb, wo and di of the record, tx when it waited, ft when its failure has a
 -- type, and changed when at, tb or wo have to be written; run is the time it ran in microseconds, when its worker
 -- measured it.
 local endings = {COMPLETED = 'completed', FAILED = 'failed', CANCELLED = 'cancelled'}
@@ -216,6 +285,7 @@ local function finish(id, from, to, kind, r, run)
   end
   leave(from, id)
   enter(to, id, 0)
+  if from == 'RUNNING' then runs(r.fn, -1) elseif r.tx then into(leaving, K.expiry, id) end
   into(gone, K.done .. (to == 'FAILED' and to or 'COMPLETED'), id)
   if to == 'FAILED' then
     into(entering, K.failed_of .. r.fn, 0, id)
@@ -238,6 +308,7 @@ local function flush(front)
   for key, pairs_ in pairs(entering) do many('ZADD', key, pairs_) end
   for key, ids in pairs(gone) do many('RPUSH', key, ids) end
   flush_queues(front)
+  flush_limits()
   for queue, n in pairs(deeper) do
     if n ~= 0 and call('HINCRBY', K.depths, queue, n) == 0 then call('HDEL', K.depths, queue) end
   end

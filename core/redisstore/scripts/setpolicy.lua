@@ -6,6 +6,8 @@
 local id = ARGV[2]
 if call('HEXISTS', K.functions, id) == 0 then return 0 end
 set_policy(id, 3)
+unpark_capped(id) -- they try again under the new limits
+unpark_throttled(id)
 event(nil, 'function.changed', '', id)
 flush(false)
 return 1

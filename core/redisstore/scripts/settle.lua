@@ -30,6 +30,8 @@ local function again(id, r, delay, kind, started, elapsed, detail, output)
   call('HDEL', key, 'sl', 'wo', 'pn', 'di', 'tc', 'tb')
   leave('RUNNING', id)
   enter('DELAYED', id, now + delay)
+  runs(r.fn, -1)
+  if r.tx then into(entering, K.expiry, r.tx, id) end
   event('retried', 'task.retried', id, r.fn, r.wo, r.di, r.at, kind)
 end
 
@@ -60,7 +62,7 @@ end
 for i = 3, #ARGV, 15 do
   local id, worker, state = ARGV[i], ARGV[i + 3], ARGV[i + 4]
   local key = K.task .. id
-  local f = call('HMGET', key, 'st', 'ep', 'cl', 'ca', 'sl', 'at', 'fn', 'wo', 'di', 'tc', 'tb', 'ts', 'rt', 'rf', 'rl', 'ro')
+  local f = call('HMGET', key, 'st', 'ep', 'cl', 'ca', 'sl', 'at', 'fn', 'wo', 'di', 'tc', 'tb', 'ts', 'rt', 'rf', 'rl', 'ro', 'tx')
   local verdict = holds(f, ARGV[i + 1], ARGV[i + 2])
   if verdict == 'ok' then
     local r = {fn = f[7], at = f[6], wo = f[8], di = f[9], tc = tonumber(f[10]), tb = tonumber(f[11]), ts = tonumber(f[12])}
@@ -77,6 +79,7 @@ for i = 3, #ARGV, 15 do
       delay = retry_in(f, tonumber(r.at), kind, ARGV[i + 13], tonumber(ARGV[i + 7]))
     end
     if delay then
+      r.tx = f[17]
       again(id, r, delay, kind, started or f[5] == '1', elapsed, ARGV[i + 12], ARGV[i + 14] ~= '' and ARGV[i + 14] or ARGV[i + 10])
     else
       call('SET', K.result .. id, result)

@@ -7,11 +7,14 @@
 --          spec envelope, arguments when they are not in the envelope (else ''),
 --          the ended task that it runs again (else ''),
 --          retries, first and last wait of the back-off in ms, retry-on or '',
---          hashed idempotency key or '', hash of the body
--- returns  per task: 1 accepted or known, 0 no such function, or when another task
---          has the key its id behind = (the same body) or ! (another one)
+--          hashed idempotency key or '', hash of the body,
+--          expires so many ms after it was submitted or due (0 = never), due at
+--          that time in ms (0 = after the delay)
+-- returns  per task: 1 accepted or known, 0 no such function, 2 it was to be due
+--          in the past, or when another task has the key its id behind = (the
+--          same body) or ! (another one)
 local answers, known = {}, {}
-local FIELDS = 15 -- of one task
+local FIELDS = 17 -- of one task
 
 local function known_function(fn)
   local answer = known[fn]
@@ -43,13 +46,16 @@ end
 for i = 2, #ARGV, FIELDS do
   local id, fn, codec, queue, priority, delay = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], tonumber(ARGV[i + 5])
   local key = K.task .. id
-  local answer = 1
+  local answer, at = 1, tonumber(ARGV[i + 16])
+  if at > 0 then delay = at - now end
   if not exists[id] then
     local used = keyed(ARGV[i + 13], ARGV[i + 14])
     if used then
       answer = used
     elseif not known_function(fn) then
       answer = 0
+    elseif at > 0 and delay <= 0 then
+      answer = 2
     else
       -- The payload first: a server that is out of memory refuses the first
       -- growing command, and then nothing at all has been written.
@@ -70,6 +76,11 @@ for i = 2, #ARGV, FIELDS do
       if ARGV[i + 13] ~= '' then
         call('SET', K.key .. ARGV[i + 13], id .. ' ' .. ARGV[i + 14])
         call('HSET', key, 'ik', ARGV[i + 13])
+      end
+      local patience = tonumber(ARGV[i + 15])
+      if patience > 0 then
+        call('HSET', key, 'tx', now + delay + patience)
+        into(entering, K.expiry, now + delay + patience, id)
       end
       into(entering, K.all, 0, id)
       exists[id] = true
