@@ -67,7 +67,7 @@ func taskTarget(t core.Task) target {
 }
 
 func workerTarget(w core.Worker) target {
-	return target{id: string(w.ID), name: w.Host, state: string(w.State), held: w.Held}
+	return target{id: string(w.ID), name: string(w.Mode) + " on " + w.Host, state: string(w.State), held: w.Held}
 }
 
 // inSight are the rows of this screen that something can be done to.
@@ -140,6 +140,7 @@ func (m *Model) propose(d *deed) {
 	}
 	if !does {
 		why, _ := d.effect(targets[0])
+		why, _, _ = strings.Cut(why, ":")
 		m.say(warn, fmt.Sprintf("nothing to %s: %s %s", d.verb, m.called(d, targets), why))
 		return
 	}

@@ -111,6 +111,19 @@ func TestFrameASCII(t *testing.T) {
 	golden.RequireEqual(t, []byte(frame+"\n"))
 }
 
+// TestScenesASCII keeps every scene to ASCII.
+func TestScenesASCII(t *testing.T) {
+	for scene, play := range scenes {
+		m := newTestModel(termenv.ANSI, true)
+		play(m)
+		for _, r := range sized(m, 120, 40) {
+			if r > 0x7e {
+				t.Errorf("%s: %q is not ASCII", scene, r)
+			}
+		}
+	}
+}
+
 // TestColourOnly shows that a frame says the same with colours and without.
 func TestColourOnly(t *testing.T) {
 	for scene, play := range scenes {

@@ -106,7 +106,8 @@ func (m *Model) edit(key string) tea.Cmd {
 // accept ends the prompt; text that makes no sense keeps it open.
 func (m *Model) accept(string) tea.Cmd {
 	p := m.prompt
-	if p.err != nil {
+	p.offers = nil
+	if p.err != nil && p.sign == "/" {
 		return nil
 	}
 	if p.sign == "/" {
@@ -204,10 +205,10 @@ func (p *prompt) lines(m *Model, w int) []line {
 	t := m.theme
 	var out []line
 	switch {
-	case p.err != nil:
-		out = append(out, line{{" ! ", bad}, {clean(p.err.Error()), bad}})
 	case len(p.offers) > 0:
 		out = append(out, line{{"   ", plain}, {clip(clean(strings.Join(p.offers, "  ")), max(w-4, 1), t.cut), dim}})
+	case p.err != nil:
+		out = append(out, line{{" ! ", bad}, {clean(p.err.Error()), bad}})
 	}
 	// The end of a long text is what one is typing.
 	room := max(w-3, 1)
