@@ -37,7 +37,7 @@ func (b *backend) close() {
 // openOwn opens the store of an up: in memory, at a URL, or in a Redis child.
 func (cfg serverConfig) openOwn(ctx context.Context) (*backend, error) {
 	if cfg.memory {
-		return &backend{store: memstore.New(memstore.Config{}), says: "memory: nothing is kept when this ends",
+		return &backend{store: memstore.New(memstore.Config{KeepCompleted: cfg.keepResults, KeepFailed: cfg.keepFailed}), says: "memory: nothing is kept when this ends",
 			warnings: []string{"the store is memory: nothing is kept when the server ends"}}, nil
 	}
 	lock, err := redisstore.LockDir(cfg.data)
@@ -53,7 +53,11 @@ func (cfg serverConfig) openOwn(ctx context.Context) (*backend, error) {
 		}
 		at = b.child.URL()
 	}
-	if err := b.open(ctx, cfg, at); err != nil {
+	trouble := func() string { return "" }
+	if b.child != nil {
+		trouble = b.child.Trouble
+	}
+	if err := b.open(ctx, cfg, at, trouble); err != nil {
 		b.close()
 		if b.child != nil {
 			ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -68,8 +72,9 @@ func (cfg serverConfig) openOwn(ctx context.Context) (*backend, error) {
 // attach opens the store that somebody else runs: at a URL, or the Redis child
 // of an up on the same data directory.
 func (cfg serverConfig) attach(ctx context.Context) (*backend, error) {
-	at := cfg.redis
+	at, trouble := cfg.redis, func() string { return "" }
 	if at == "" {
+		trouble = func() string { return redisstore.Trouble(cfg.data) }
 		running, ok := redisstore.RunningURL(cfg.data)
 		if !ok {
 			return nil, usage("no Redis to share: none was named, and none runs in %s", cfg.data).
@@ -78,7 +83,7 @@ func (cfg serverConfig) attach(ctx context.Context) (*backend, error) {
 		at = running
 	}
 	b := &backend{}
-	if err := b.open(ctx, cfg, at); err != nil {
+	if err := b.open(ctx, cfg, at, trouble); err != nil {
 		b.close()
 		return nil, err
 	}
@@ -86,8 +91,10 @@ func (cfg serverConfig) attach(ctx context.Context) (*backend, error) {
 }
 
 // open connects to a Redis and checks that it keeps what was asked for.
-func (b *backend) open(ctx context.Context, cfg serverConfig, at string) error {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: at, Logger: cfg.log})
+func (b *backend) open(ctx context.Context, cfg serverConfig, at string, trouble func() string) error {
+	store, err := redisstore.Open(ctx, redisstore.Config{
+		URL: at, Replicated: cfg.durability == "replicated", KeepCompleted: cfg.keepResults, KeepFailed: cfg.keepFailed, Trouble: trouble, Logger: cfg.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -120,6 +127,8 @@ func place(raw string) string {
 // keeps says what a durability is worth.
 func keeps(durability string) string {
 	switch durability {
+	case "replicated":
+		return "each write in a replica (replicated)"
 	case "always":
 		return "each write on disk at once (always)"
 	case "everysec":

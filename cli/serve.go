@@ -8,7 +8,7 @@ func serveCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
 		Name: "serve", Category: catServe, Usage: "the API alone, over a Redis that others share",
 		Description: "Without --redis it attaches to the Redis of an up on the same --data. Tasks run where a dispatcher is.",
-		Flags:       []urfave.Flag{flagListen(), flagData(), flagRedis(), flagTokenFile(), flagMaxPayload(), flagVerbose()},
+		Flags:       []urfave.Flag{flagListen(), flagData(), flagRedis(), flagDurability(), flagTokenFile(), flagMaxPayload(), flagVerbose()},
 		Action: func(c *urfave.Context) error {
 			cfg, err := e.readServer(c)
 			if err != nil {
@@ -26,7 +26,7 @@ func dispatcherCommand(e *environment) *urfave.Command {
 			"In mode local it runs N calls at once itself; to the others, workers connect: faasctl worker push|pull.",
 		Flags: append(append([]urfave.Flag{
 			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: 1, Usage: "in mode local, run `N` calls at once"},
-		}, modeFlags()...), flagData(), flagRedis(), pythonFlag(), flagImportPath(), flagMaxPayload(), flagVerbose()),
+		}, modeFlags()...), flagData(), flagRedis(), flagDurability(), flagKeepResults(), flagKeepFailed(), pythonFlag(), flagImportPath(), flagMaxPayload(), flagVerbose()),
 		Action: func(c *urfave.Context) error {
 			cfg, err := e.readServer(c)
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -31,6 +32,15 @@ var (
 	flagTokenFile = func() urfave.Flag {
 		return &urfave.StringFlag{Name: "token-file", Usage: "`FILE` with the token that clients must send", EnvVars: []string{"FAASCTL_TOKEN_FILE"}}
 	}
+	flagKeepResults = func() urfave.Flag {
+		return &urfave.DurationFlag{Name: "keep-results", Value: 24 * time.Hour, Usage: "forget completed and cancelled tasks with their results so long after their end"}
+	}
+	flagKeepFailed = func() urfave.Flag {
+		return &urfave.DurationFlag{Name: "keep-failed", Value: 14 * 24 * time.Hour, Usage: "forget failed tasks so long after their end"}
+	}
+	flagDurability = func() urfave.Flag {
+		return &urfave.StringFlag{Name: "durability", Usage: "`WHEN` a write counts: memory (nothing is on disk), everysec (default), always (on disk), replicated (in a replica, with --redis)"}
+	}
 	flagMaxPayload = func() urfave.Flag {
 		return &urfave.StringFlag{Name: "max-payload", Value: "8MiB", Usage: "`SIZE` that a function, its arguments or its result may have"}
 	}
@@ -46,6 +56,8 @@ type serverConfig struct {
 	redis             string // "" = embedded, or that of data
 	memory            bool   // --store memory
 	durability        string // "" = the default
+	keepResults       time.Duration
+	keepFailed        time.Duration
 	python            string
 	importPath        []string
 	workers           int
@@ -95,6 +107,9 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 		}
 		cfg.maxPayload = size
 	}
+	if err := cfg.readKeeping(c); err != nil {
+		return cfg, err
+	}
 	if err := cfg.checkStore(); err != nil {
 		return cfg, err
 	}
@@ -126,6 +141,22 @@ func (cfg *serverConfig) checkImportPath() error {
 	return nil
 }
 
+// readKeeping reads how long ended tasks are kept; 0 is the store's default.
+func (cfg *serverConfig) readKeeping(c *urfave.Context) error {
+	for _, keep := range []struct {
+		name string
+		into *time.Duration
+	}{{"keep-results", &cfg.keepResults}, {"keep-failed", &cfg.keepFailed}} {
+		if flagNamed(c.Command, keep.name) == nil {
+			continue
+		}
+		if *keep.into = c.Duration(keep.name); *keep.into < time.Second {
+			return usage("--%s %s is too short for anybody to fetch a result", keep.name, *keep.into).WithHint("a day is --%s 24h", keep.name)
+		}
+	}
+	return nil
+}
+
 // checkStore refuses flags about the store that contradict each other.
 func (cfg *serverConfig) checkStore() error {
 	switch {
@@ -135,17 +166,15 @@ func (cfg *serverConfig) checkStore() error {
 		return usage("--store memory keeps nothing, so --durability %s cannot hold", clip(cfg.durability, 32))
 	case cfg.durability == "replicated" && cfg.redis == "":
 		return usage("--durability replicated needs a Redis with replicas").WithHint("name it: --redis URL; or choose --durability always")
-	case cfg.durability == "replicated":
-		return usage("--durability replicated is not in this version").WithHint("choose --durability always")
 	case cfg.durability != "" && durabilityRank(cfg.durability) < 0:
-		return usage("--durability cannot be %q", clip(cfg.durability, 32)).WithHint("choose memory, everysec or always")
+		return usage("--durability cannot be %q", clip(cfg.durability, 32)).WithHint("choose memory, everysec, always or replicated")
 	}
 	return nil
 }
 
 // durabilityRank orders what a Redis promises; -1 for an unknown word.
 func durabilityRank(word string) int {
-	for rank, known := range []string{"memory", "everysec", "always"} {
+	for rank, known := range []string{"memory", "everysec", "always", "replicated"} {
 		if word == known {
 			return rank
 		}

@@ -28,7 +28,7 @@ func upCommand(e *environment) *urfave.Command {
 			&urfave.StringFlag{Name: "worker-key", Usage: "with --curve: `FILE` with the secret key of the workers that are started here"},
 			flagListen(), flagData(), flagRedis(),
 			&urfave.StringFlag{Name: "store", Value: "redis", Usage: "`KIND` of store: redis, or memory, which keeps nothing"},
-			&urfave.StringFlag{Name: "durability", Usage: "`WHEN` writes reach the disk: always, everysec (default) or memory (never)"},
+			flagDurability(), flagKeepResults(), flagKeepFailed(),
 			pythonFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(),
 		),
 		Action: func(c *urfave.Context) error {

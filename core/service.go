@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -179,8 +180,13 @@ func (s *Service) DrainWorker(ctx context.Context, text string) (Worker, error) 
 // Roster returns who is there.
 func (s *Service) Roster(ctx context.Context) (Roster, error) { return s.store.Roster(ctx) }
 
-// Ready fails unless a task that is submitted now would be accepted and run:
-// the store answers and a dispatcher with at least one slot is there.
+// seenLately is how long ago a dispatcher may have announced itself to count as
+// one that works. It does so every second, but may wait for a slow store.
+const seenLately = 10 * time.Second
+
+// Ready fails unless a task that is submitted now would be accepted and run: the
+// store takes a write, a dispatcher was seen lately, and so was a worker with
+// slots that takes tasks. The error says which of them is missing.
 func (s *Service) Ready(ctx context.Context) error {
 	if err := s.store.Ping(ctx); err != nil {
 		return err
@@ -189,11 +195,13 @@ func (s *Service) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(stats.Dispatchers) == 0 {
+	lately := func(seen time.Time) bool { return stats.Now.Sub(seen) <= seenLately }
+	if !slices.ContainsFunc(stats.Dispatchers, func(d DispatcherInfo) bool { return lately(d.Seen) }) {
 		return Errorf(ErrUnavailable, "", "no dispatcher is connected to the store").WithHint("start one: faasctl dispatcher -m local -w 2")
 	}
-	if stats.Slots == 0 {
-		return Errorf(ErrUnavailable, "", "no worker is connected").WithHint("start a dispatcher with workers: faasctl dispatcher -m local -w 2")
+	takes := func(w Worker) bool { return w.State == WorkerRunning && w.Slots > 0 && lately(w.Seen) }
+	if !slices.ContainsFunc(stats.Workers, takes) {
+		return Errorf(ErrUnavailable, "", "no worker is connected that takes tasks").WithHint("start a dispatcher with workers: faasctl dispatcher -m local -w 2")
 	}
 	return nil
 }

@@ -56,4 +56,6 @@ type StoreInfo struct {
 	Version    string `json:"version,omitempty"`    // of the Redis server
 	Durability string `json:"durability,omitempty"` // memory, everysec or always
 	Memory     int64  `json:"memory,omitempty"`     // bytes in use
+	// Since is when the store was first used, or was last found empty after that.
+	Since time.Time `json:"since,omitzero"`
 }

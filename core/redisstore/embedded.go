@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -59,6 +60,8 @@ type Child struct {
 	path   string // of the program
 	socket string
 	proc   *process // of StartChild at first, then owned by Run
+	// died is how the server ended, while it is away; nil while it runs.
+	died atomic.Pointer[string] // how, while the server is away; nil while it runs
 }
 
 const (
@@ -173,7 +176,7 @@ func (c *Child) start() (*process, error) {
 	p.id = identity{pid: cmd.Process.Pid, socket: c.socket}
 	p.id.start, _, _ = processStart(p.id.pid)
 	if err := writeFile(filepath.Join(c.dir, pidFile), p.id.text()); err != nil {
-		c.stop(p)
+		_ = c.end(p) // and not stop: there will be another try, which needs the socket's directory
 		return nil, err
 	}
 	c.cfg.Logger.Debug("Redis started", keyPID, p.id.pid, keyPath, c.socket)
@@ -238,7 +241,9 @@ func (c *Child) Run(ctx context.Context) error {
 		if time.Since(p.started) > steadyRun {
 			wait = minRestart
 		}
-		c.cfg.Logger.Error("Redis died and is started again", keyPID, p.id.pid, keyError, fmt.Sprint(p.err, c.lastWords()), keyWait, wait)
+		how := fmt.Sprint(p.err, c.lastWords())
+		c.died.Store(&how)
+		c.cfg.Logger.Error("Redis died and is started again", keyPID, p.id.pid, keyError, how, keyWait, wait)
 		for {
 			select {
 			case <-ctx.Done():
@@ -249,16 +254,31 @@ func (c *Child) Run(ctx context.Context) error {
 			next, err := c.start()
 			if err == nil {
 				p = next
+				c.died.Store(nil)
 				break
 			}
+			how = err.Error()
+			c.died.Store(&how)
 			c.cfg.Logger.Error("Redis cannot be started", keyError, err, keyWait, wait)
 		}
 	}
 }
 
-// stop ends a process and removes what only a running one needs.
+// stop ends a process for good and removes what only a running one needs.
 func (c *Child) stop(p *process) error {
-	var slow error
+	slow := c.end(p)
+	err := os.Remove(filepath.Join(c.dir, pidFile))
+	if dir := filepath.Dir(c.socket); dir != c.dir {
+		_ = os.RemoveAll(dir) // made by socketPath for the socket alone
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(slow, err)
+}
+
+// end ends a process.
+func (c *Child) end(p *process) (slow error) {
 	_ = syscall.Kill(p.id.pid, p.signal(syscall.SIGTERM))
 	timer := time.NewTimer(c.cfg.Patience)
 	defer timer.Stop()
@@ -269,14 +289,7 @@ func (c *Child) stop(p *process) error {
 		_ = syscall.Kill(p.id.pid, p.signal(syscall.SIGKILL))
 		<-p.ended
 	}
-	err := os.Remove(filepath.Join(c.dir, pidFile))
-	if dir := filepath.Dir(c.socket); dir != c.dir {
-		_ = os.RemoveAll(dir) // made by socketPath for the socket alone
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(slow, err)
+	return slow
 }
 
 // signal returns sig, or the signal that does nothing when the process has

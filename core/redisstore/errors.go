@@ -23,6 +23,7 @@ var passing = []struct{ begin, hint string }{
 	{"OOM", "Redis is out of memory: raise its maxmemory, or remove tasks"},
 	{"MASTERDOWN", "this Redis has lost its master"},
 	{"CLUSTERDOWN", "the cluster is down"},
+	{"EXECABORT", "Redis is loading its data, or refuses what is asked of it; see its log"}, // what it said before is not passed on
 	{"TRYAGAIN", "try again in a moment"},
 	{"NOREPLICAS", "Redis has too few replicas to take writes"},
 	{"BUSY", "Redis is busy with a script; try again in a moment"},
@@ -63,6 +64,9 @@ func (s *Store) failed(op string, ctx context.Context, err error) error {
 	if unreachable(err) {
 		wrapped.Class, wrapped.Detail = core.ErrUnavailable, "Redis cannot be reached"
 		wrapped.Hint = "is it running? faasctl doctor looks at it"
+		if why := s.cfg.trouble(); why != "" {
+			wrapped.Detail, wrapped.Hint = "Redis is down: "+why, "it comes back by itself once that is over; faasctl doctor looks at it"
+		}
 	}
 	return wrapped
 }

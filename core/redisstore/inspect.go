@@ -15,12 +15,12 @@ import (
 // server is what Open found out about the Redis server.
 type server struct {
 	version    string
-	durability string // memory, everysec or always
+	durability string // memory, everysec, always or replicated
 }
 
 // inspect refuses a server that would lose or refuse tasks, and warns of one
 // that may.
-func inspect(ctx context.Context, client *redis.Client) (server, []string, error) {
+func inspect(ctx context.Context, client *redis.Client, replicated bool) (server, []string, error) {
 	text, err := client.Info(ctx).Result()
 	if err != nil {
 		return server{}, nil, err
@@ -29,9 +29,22 @@ func inspect(ctx context.Context, client *redis.Client) (server, []string, error
 	if err := refuse(info); err != nil {
 		return server{}, nil, err
 	}
+	if n, _ := strconv.Atoi(info["connected_slaves"]); replicated && n == 0 {
+		return server{}, nil, core.Errorf(core.ErrConflict, "check the Redis server", "this Redis has no replica that could hold a second copy").
+			WithHint("connect one to it, or choose --durability always")
+	}
+	found, warnings := disk(ctx, client, info)
+	if replicated {
+		found.durability = "replicated"
+	}
+	return found, warnings, nil
+}
+
+// disk finds out how soon writes reach the disk, and warns of what may be lost.
+func disk(ctx context.Context, client *redis.Client, info map[string]string) (server, []string) {
 	found := server{version: info["redis_version"], durability: "memory"}
 	if info["aof_enabled"] != "1" {
-		return found, []string{"this Redis keeps no append-only file: a crash of it loses accepted tasks (set appendonly yes)"}, nil
+		return found, []string{"this Redis keeps no append-only file: a crash of it loses accepted tasks (set appendonly yes)"}
 	}
 	// CONFIG is often forbidden on managed servers; everysec is the default.
 	found.durability = "everysec"
@@ -40,9 +53,9 @@ func inspect(ctx context.Context, client *redis.Client) (server, []string, error
 	}
 	if found.durability == "no" {
 		found.durability = "memory"
-		return found, []string{"this Redis leaves it to the system when its append-only file reaches the disk (set appendfsync everysec)"}, nil
+		return found, []string{"this Redis leaves it to the system when its append-only file reaches the disk (set appendfsync everysec)"}
 	}
-	return found, nil, nil
+	return found, nil
 }
 
 // refuse returns an error that says why the server cannot be used, and what to

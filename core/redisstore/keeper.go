@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"faasctl/core"
@@ -48,11 +49,17 @@ func (s *Store) keep(ctx context.Context, op string, script *redis.Script, args 
 // Reap implements core.KeeperStore. It also forgets old tasks now and then, as
 // it is what every dispatcher calls for ever.
 func (s *Store) Reap(ctx context.Context, grace time.Duration) (int, error) {
-	args := append(s.givebackArgs(), millis(grace), core.MaxBatch, millis(grace/outageAfter))
-	released, err := s.number(ctx, "reap", s.scripts.reap, args...)
+	args := append(s.givebackArgs(), millis(grace), core.MaxBatch, millis(grace/outageAfter), uuid.NewString())
+	answer, err := s.run(ctx, "reap", s.scripts.reap, args...)
 	if err != nil {
 		return 0, err
 	}
+	fields, ok := answer.([]any)
+	if !ok || len(fields) != 3 {
+		return 0, broken("reap", "the script answered with %T", answer)
+	}
+	released := int(asNumber(fields[0]))
+	s.present.saw(ctx, s, fields[1], fields[2])
 	now, last := time.Now().UnixMilli(), s.swept.Load()
 	if now-last >= sweepEvery.Milliseconds() && s.swept.CompareAndSwap(last, now) {
 		if _, more, err := s.Sweep(ctx, sweepFor); err != nil {

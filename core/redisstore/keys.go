@@ -39,7 +39,7 @@ func (k keys) fixed() []string {
 		k.counters(),         // 16 hash of totals and of the stream's state
 		k.countersOf(""),     // 17 family, function id: hash of its totals
 		k.base + "marks",     // 18 list of stream ids, one per so many events, for trimming
-		k.base + "reap",      // 19 hash: run id of the server, last reap, floor
+		k.reap(),             // 19 hash: run id of the server, last reap, floor, generation and its time
 		k.channelWork(),      // 20 channel
 		k.channelEnded(),     // 21 channel
 		k.channelCancel(),    // 22 channel
@@ -114,6 +114,9 @@ func (k keys) channelCancel() string { return k.base + "hint:cancel" }
 
 // once is the id that a request was given; the token is hashed by the caller.
 func (k keys) once(token string) string { return k.base + "once:" + short(token) }
+
+// reap is the hash of the reapers, and of the generation of all data.
+func (k keys) reap() string { return k.base + "reap" }
 
 // probe is what Ping writes.
 func (k keys) probe() string { return k.base + "probe" }

@@ -49,11 +49,56 @@ func loadScripts() scripts {
 // run executes one script. It goes by hash; when the server does not know the
 // hash, the text is sent, which also loads it.
 func (s *Store) run(ctx context.Context, op string, script *redis.Script, args ...any) (any, error) {
-	answer, err := script.Run(ctx, s.client, s.fixed, args...).Result()
+	answer, err := s.eval(ctx, script, args)
 	if err != nil {
 		return nil, s.failed(op, ctx, err)
 	}
 	return answer, nil
+}
+
+// eval is run, and with Config.Replicated waits for a replica. WAIT is about what
+// was written before on the same connection, hence the pipeline.
+func (s *Store) eval(ctx context.Context, script *redis.Script, args []any) (any, error) {
+	if !s.cfg.Replicated || s.scripts.promisesNothing(script) {
+		return script.Run(ctx, s.client, s.fixed, args...).Result()
+	}
+	for {
+		var answer *redis.Cmd
+		var copies *redis.Cmd
+		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			answer = script.EvalSha(ctx, p, s.fixed, args...)
+			copies = p.Do(ctx, "WAIT", 1, replicaPatience.Milliseconds())
+			return nil
+		})
+		switch {
+		case redis.HasErrorPrefix(answer.Err(), "NOSCRIPT"):
+			if err := script.Load(ctx, s.client).Err(); err != nil {
+				return nil, err
+			}
+			continue
+		case answer.Err() != nil:
+			return nil, answer.Err()
+		case err != nil:
+			return nil, err
+		case asNumber(copies.Val()) < 1:
+			return nil, core.Errorf(core.ErrUnavailable, "", "no replica has confirmed the write within %v", replicaPatience).
+				WithHint("it may have been accepted, and can be repeated; look after the replica, or run with --durability always")
+		}
+		return answer.Val(), nil
+	}
+}
+
+// replicaPatience is how long a write waits for a replica.
+const replicaPatience = 2 * time.Second
+
+// promisesNothing reports whether nobody relies on what a script wrote: a loss of
+// it is found and repaired. A new script promises unless it stands here.
+func (s scripts) promisesNothing(script *redis.Script) bool {
+	switch script {
+	case s.getFunction, s.announce, s.claim, s.renew, s.release, s.reap, s.orphan, s.promote, s.gc:
+		return true
+	}
+	return false
 }
 
 // words runs a script that answers with one word per item and appends them to

@@ -20,6 +20,7 @@ func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 	var depths [3]*redis.IntCmd
 	var oldest *redis.StringSliceCmd
 	var memory *redis.StringCmd
+	var life *redis.SliceCmd
 	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		clock = p.Time(ctx)
 		counters = p.HGetAll(ctx, s.keys.counters())
@@ -28,17 +29,19 @@ func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 		}
 		oldest = p.ZRange(ctx, s.keys.index(core.Queued), 0, 0)
 		memory = p.Info(ctx, "memory")
+		life = p.HMGet(ctx, s.keys.reap(), "gen", "since")
 		return nil
 	})
 	if err != nil && (clock.Err() != nil || counters.Err() != nil) {
 		return core.Stats{}, s.failed(op, ctx, err)
 	}
+	since := s.present.since(s, life.Val())
 	used, _ := strconv.ParseInt(parseInfo(memory.Val())["used_memory"], 10, 64)
 	stats := core.Stats{
 		Totals: totalsOf(counters.Val()), Wait: histogramOf(counters.Val(), "w:"), Run: histogramOf(counters.Val(), "r:"),
 		Now:    clock.Val(),
 		Queued: depths[0].Val(), Delayed: depths[1].Val(), Running: depths[2].Val(),
-		Store:   core.StoreInfo{Kind: "redis", Version: s.server.version, Durability: s.server.durability, Memory: used},
+		Store:   core.StoreInfo{Kind: "redis", Version: s.server.version, Durability: s.server.durability, Memory: used, Since: since},
 		Through: counters.Val()["through"],
 	}
 	if ids := oldest.Val(); len(ids) > 0 {

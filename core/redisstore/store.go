@@ -44,6 +44,12 @@ type Config struct {
 	// Ageing is how long a class of tasks may go without a turn, however low its
 	// priority, while others of its queue are served. Default: core.Ageing.
 	Ageing time.Duration
+	// Replicated makes every write that is acknowledged wait for one replica,
+	// and refuses a server that has none. Default: false.
+	Replicated bool
+	// Trouble is asked when the server cannot be reached: it says in a phrase
+	// what keeps it from running, or "". Default: nobody knows.
+	Trouble func() string
 	// Logger hears of lost and regained connections. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -73,6 +79,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// trouble is Trouble of a Config that may not have been completed.
+func (c Config) trouble() string {
+	if c.Trouble == nil {
+		return ""
+	}
+	return c.Trouble()
+}
+
 var prefixForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 func (c Config) validate() error {
@@ -100,6 +114,7 @@ type Store struct {
 	fixed   []string // keys.fixed(), made once
 	scripts scripts
 	server  server // what Open found
+	present present
 
 	ending context.Context // is done when the store is closed
 	end    context.CancelFunc
@@ -127,7 +142,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, client: dial(), keys: k, fixed: k.fixed(), scripts: loadScripts()}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.tail = newTailer(dial, k)
-	if s.server, s.warnings, err = inspect(ctx, s.client); err != nil {
+	s.server, s.warnings, err = inspect(ctx, s.client, cfg.Replicated)
+	if err == nil {
+		err = s.present.begin(ctx, s)
+	}
+	if err != nil {
 		s.Close()
 		return nil, s.failed("open the store", ctx, err)
 	}
@@ -152,5 +171,9 @@ func (s *Store) Close() error {
 // Ping implements core.EventStore. It writes, as a server that is read only,
 // out of memory or unable to log its writes answers PING all the same.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.failed("ping", ctx, s.client.Set(ctx, s.keys.probe(), 1, 10*time.Second).Err())
+	const op = "ping"
+	if err := s.client.Set(ctx, s.keys.probe(), 1, 10*time.Second).Err(); err != nil {
+		return s.failed(op, ctx, err)
+	}
+	return s.present.look(ctx, s, op)
 }

@@ -89,13 +89,17 @@ func dueAt(at time.Time) int64 {
 
 // Once implements core.TaskStore.
 func (s *Store) Once(ctx context.Context, token string, id core.TaskID, keep time.Duration) (core.TaskID, error) {
-	var known *redis.StringCmd
-	_, err := s.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.SetNX(ctx, s.keys.once(token), string(id), keep)
-		known = p.Get(ctx, s.keys.once(token))
-		return nil
-	})
-	return core.TaskID(known.Val()), s.failed("begin a request", ctx, err)
+	for {
+		var known *redis.StringCmd
+		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			p.SetNX(ctx, s.keys.once(token), string(id), keep)
+			known = p.Get(ctx, s.keys.once(token))
+			return nil
+		})
+		if !errors.Is(err, redis.Nil) { // it was forgotten between the two
+			return core.TaskID(known.Val()), s.failed("begin a request", ctx, err)
+		}
+	}
 }
 
 // Tasks implements core.TaskStore.

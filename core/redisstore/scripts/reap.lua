@@ -5,8 +5,9 @@
 --
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, [2]–[5] see giveback.lua, [6] grace in ms,
---          [7] at most so many, [8] a reap older than so many ms tells of an outage
--- returns  how many were given back
+--          [7] at most so many, [8] a reap older than so many ms tells of an outage,
+--          [9] a generation, for a server that has none
+-- returns  how many were given back, the generation, the run id
 drain()
 
 -- A server may forbid INFO to us; then only the time of the last reap counts.
@@ -19,11 +20,13 @@ if not last[1] or last[1] ~= run or now - tonumber(last[2]) > tonumber(ARGV[8]) 
   floor = now + tonumber(ARGV[6])
 end
 call('HSET', K.reap, 'run', run, 'at', now, 'floor', floor)
-if now < floor then return 0 end
+if call('HSETNX', K.reap, 'gen', ARGV[9]) == 1 then call('HSET', K.reap, 'since', now) end
+local generation = call('HGET', K.reap, 'gen')
+if now < floor then return {0, generation, run} end
 
 local lapsed = call('ZRANGEBYSCORE', K.index .. 'RUNNING', '-inf', now, 'LIMIT', 0, tonumber(ARGV[7]))
 for _, id in ipairs(lapsed) do
   if call('HGET', K.task .. id, 'st') == 'RUNNING' then give_back(id, true) else leave('RUNNING', id) end
 end
 flush(true)
-return #lapsed
+return {#lapsed, generation, run}
