@@ -23,7 +23,6 @@ var passing = []struct{ begin, hint string }{
 	{"OOM", "Redis is out of memory: raise its maxmemory, or remove tasks"},
 	{"MASTERDOWN", "this Redis has lost its master"},
 	{"CLUSTERDOWN", "the cluster is down"},
-	{"EXECABORT", "Redis is loading its data, or refuses what is asked of it; see its log"}, // what it said before is not passed on
 	{"TRYAGAIN", "try again in a moment"},
 	{"NOREPLICAS", "Redis has too few replicas to take writes"},
 	{"BUSY", "Redis is busy with a script; try again in a moment"},

@@ -121,7 +121,7 @@ func TestErrorClasses(t *testing.T) {
 		want *core.Class
 	}{
 		{server("LOADING Redis is loading"), core.ErrUnavailable}, {server("READONLY You can't write"), core.ErrUnavailable},
-		{server("MISCONF Errors writing"), core.ErrUnavailable}, {server("EXECABORT Transaction discarded"), core.ErrUnavailable}, {server("OOM command not allowed"), core.ErrUnavailable},
+		{server("MISCONF Errors writing"), core.ErrUnavailable}, {server("OOM command not allowed"), core.ErrUnavailable},
 		{server("NOAUTH Authentication required."), core.ErrUnavailable}, {io.EOF, core.ErrUnavailable},
 		{&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, core.ErrUnavailable}, {redis.ErrPoolTimeout, core.ErrUnavailable},
 		{server("EXECABORT Transaction discarded because of previous errors."), core.ErrUnavailable},
