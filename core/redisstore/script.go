@@ -95,7 +95,7 @@ const replicaPatience = 2 * time.Second
 // it is found and repaired. A new script promises unless it stands here.
 func (s scripts) promisesNothing(script *redis.Script) bool {
 	switch script {
-	case s.getFunction, s.announce, s.claim, s.renew, s.release, s.reap, s.orphan, s.promote, s.gc:
+	case s.getFunction, s.announce, s.claim, s.renew, s.release, s.reap, s.orphan, s.promote, s.expire, s.gc:
 		return true
 	}
 	return false
