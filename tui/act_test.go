@@ -93,6 +93,21 @@ func TestActing(t *testing.T) {
 	}
 }
 
+// TestKeysTogether takes keys of one read apart, but none that follow a plan.
+func TestKeysTogether(t *testing.T) {
+	b := &askedBackend{}
+	m := atWork(b, "2")
+	press(m, "jjVcy")
+	if m.plan == nil || len(m.here().marks) != 7 || m.here().index != 2 {
+		t.Errorf("plan %v, %d marked, row %d", m.plan, len(m.here().marks), m.here().index)
+	}
+	press(m, "n")
+	press(m, ":tasks failed")
+	if m.prompt == nil || string(m.prompt.text) != "tasks failed" {
+		t.Errorf("%+v", m.prompt)
+	}
+}
+
 // TestPlanIsOfNow keeps what is acted on, and looks again at how it stands.
 func TestPlanIsOfNow(t *testing.T) {
 	b := &askedBackend{}

@@ -55,6 +55,30 @@ var bindings = []binding{
 	{keys: []string{"ctrl+c"}, label: "ctrl-c", help: "Leave, from anywhere.", where: always, action: (*Model).quit},
 }
 
+// pressAll takes keys one by one that a slow line delivered together. Those that
+// follow the one that makes a plan are dropped: who typed them had not read it.
+func (m *Model) pressAll(msg tea.KeyMsg) tea.Cmd {
+	if msg.Type != tea.KeyRunes || len(msg.Runes) < 2 || msg.Paste || msg.Alt {
+		return m.press(msg)
+	}
+	var cmds []tea.Cmd
+	for i, r := range msg.Runes {
+		if m.screen() == typing {
+			m.typed(string(msg.Runes[i:]))
+			return tea.Batch(append(cmds, m.refresh())...)
+		}
+		one := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}}
+		if r == ' ' {
+			one.Type = tea.KeySpace
+		}
+		cmds = append(cmds, m.press(one))
+		if m.plan != nil {
+			break
+		}
+	}
+	return tea.Batch(cmds...)
+}
+
 // press runs the action of a key, if it has one here; at a prompt others are text.
 func (m *Model) press(msg tea.KeyMsg) tea.Cmd {
 	key, here := msg.String(), m.screen()

@@ -74,7 +74,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.w, m.h = msg.Width, msg.Height
 	case tea.KeyMsg:
-		return m, m.press(msg)
+		return m, m.pressAll(msg)
 	case fatalMsg:
 		m.fatal = msg.err
 		return m, tea.Quit
