@@ -28,7 +28,8 @@ type Config struct {
 	Worker core.Worker
 	// Runner executes the calls. Required.
 	Runner Runner
-	// Beat is how often the worker says that it lives. Default: 1 s.
+	// Beat is how often the worker says that it lives, while it holds tasks; half
+	// as often while it does not. Default: 1 s.
 	Beat time.Duration
 	// NoPrefetch holds no more tasks than there are slots, whatever they cost.
 	// Default: false.
@@ -66,6 +67,8 @@ type Agent struct {
 	seq      uint64
 	window   int // as last stated
 	draining bool
+	said     int  // busy slots, as the last beat had them
+	rested   bool // the last beat was left out
 }
 
 // call is a task that the runner has.
@@ -177,8 +180,15 @@ func (a *Agent) join() {
 	}
 }
 
-// beat says that the worker lives, and which tasks it has entered since.
+// beat says that the worker lives, and which tasks it has entered since. Nobody
+// vouches for a worker that holds nothing: it says so every other time only, as
+// many idle workers are what wakes a dispatcher most.
 func (a *Agent) beat() {
+	idle := len(a.active)+len(a.waiting)+len(a.kept)+a.said == 0
+	if a.rested = idle && !a.rested; a.rested {
+		return
+	}
+	a.said = a.busy
 	var starts []core.Start
 	for id, c := range a.active {
 		if !c.told && !c.started.IsZero() {

@@ -141,6 +141,13 @@ func (b *boss) hear(word core.Up) {
 	}
 }
 
+// said is how many beats were heard.
+func (b *boss) said() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.beats
+}
+
 // give hands n calls of a function that takes so long to the agent.
 func (b *boss) give(n int, took string) []core.Assignment {
 	f := &core.Function{ID: core.FunctionID("f-" + took), Name: took}
@@ -314,6 +321,36 @@ func TestStartsAreToldOnceWithTheBeat(t *testing.T) {
 		pass(3500 * time.Millisecond)
 		if b.beats != 3 || !slices.Equal(b.started, []core.TaskID{task.Task}) {
 			t.Fatalf("%d beats, starts %v", b.beats, b.started)
+		}
+	})
+}
+
+// Who holds something beats each time, also while its result is not settled; who
+// holds nothing every other time, after it has said that nothing runs.
+func TestIdleWorkersBeatHalfAsOften(t *testing.T) {
+	work(t, 1, func(b *boss) {
+		during := func(d time.Duration) int {
+			before := b.said()
+			pass(d)
+			return b.said() - before
+		}
+		pass(500 * time.Millisecond)
+		if n := during(10 * time.Second); n != 5 {
+			t.Errorf("%d beats of an idle worker in 10 s", n)
+		}
+		task := b.give(1, "4s")[0]
+		if n := during(8 * time.Second); n != 8 {
+			t.Errorf("%d beats in 8 s of a worker that runs a call, and keeps its result", n)
+		}
+		b.Deliver(core.DownSettled{Leases: []core.Lease{task.Lease}})
+		if n := during(10 * time.Second); n != 5 {
+			t.Errorf("%d beats in 10 s of one that is idle again", n)
+		}
+		next := b.give(1, "800ms")[0]
+		pass(1 * time.Second) // a beat has said that it runs, and now it does not
+		b.Deliver(core.DownSettled{Leases: []core.Lease{next.Lease}})
+		if n := during(time.Second); n != 1 {
+			t.Errorf("it does not say that nothing runs any more")
 		}
 	})
 }

@@ -26,7 +26,7 @@ type DialConfig struct {
 	// Insecure connects beyond the loopback without keys. Default: false.
 	Insecure bool
 	// Silence is how long nothing may come from a dispatcher before another
-	// connection is tried, give or take a fifth. Default: 3 s.
+	// connection is tried, give or take a tenth; more than two beats. Default: 3 s.
 	Silence time.Duration
 	// Fence is how long nothing may come from any dispatcher before the worker
 	// kills what it runs, as it will be others' soon. Default: 25 s.
@@ -271,7 +271,7 @@ func (c *Conn) at() string { return c.cfg.URLs[c.url%len(c.cfg.URLs)] }
 
 func (c *Conn) dial() error {
 	c.dialled, c.outage.until, c.outage.told = time.Now(), time.Time{}, ""
-	c.quiet = c.cfg.Silence - c.cfg.Silence/5 + rand.N(2*c.cfg.Silence/5+1)
+	c.quiet = c.cfg.Silence - c.cfg.Silence/10 + rand.N(c.cfg.Silence/5+1)
 	return c.line.Open(c.loop, c.at())
 }
 

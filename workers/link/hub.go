@@ -27,7 +27,8 @@ type HubConfig struct {
 	Curve *zmqloop.ServerCurve
 	// Insecure listens beyond the loopback without keys. Default: false.
 	Insecure bool
-	// Beat is how often workers are told that the dispatcher lives. Default: 1 s.
+	// Beat is how often workers are told that the dispatcher lives; push workers
+	// that hold nothing half as often. Default: 1 s.
 	Beat time.Duration
 	// LostAfter is how long a worker whose connection broke may take to come back
 	// before its tasks are others'. Default: 1.5 s.

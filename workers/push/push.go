@@ -60,8 +60,13 @@ func (t talk) Flush(h *link.Hub, m *link.Member) {
 	}
 }
 
+// Beat says to every worker that the dispatcher lives; to one that holds nothing
+// every other time only.
 func (t talk) Beat(h *link.Hub, m *link.Member, _ time.Time) {
-	if len(m.Out) == 0 {
+	rested, _ := m.State.(bool)
+	rests := len(m.Holds) == 0 && !rested
+	m.State = rests
+	if len(m.Out) == 0 && !rests {
 		m.Out = append(m.Out, wire.Note(wire.Alive{}))
 	}
 	t.Flush(h, m)

@@ -39,7 +39,7 @@ func (d *diary) times(what string) int { return strings.Count(d.String(), what) 
 
 // impatient has workers try again and again, as tests have no time.
 func impatient(b *workertest.Bench, d *diary) {
-	b.Conn.Silence, b.Conn.Logger = 60*time.Millisecond, d.logger()
+	b.Conn.Silence, b.Conn.Logger, b.Beat = 100*time.Millisecond, d.logger(), 10*time.Millisecond
 }
 
 // A worker at the port of the other mode is told so, logs it once however often it
@@ -127,6 +127,7 @@ func TestWhatIsNoDispatcher(t *testing.T) {
 	for _, mode := range []workertest.Mode{pushing, pulling} {
 		t.Run(string(mode.Name), func(t *testing.T) {
 			b := workertest.NewBench(t, mode)
+			b.Hub.Beat = 10 * time.Millisecond
 			b.Start()
 			log := &diary{}
 			impatient(b, log)
