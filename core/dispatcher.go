@@ -15,6 +15,7 @@ type DispatcherStore interface {
 	LeaseStore
 	KeeperStore
 	HintStore
+	OperatorStore
 	Announce(ctx context.Context, a Announcement) ([]WorkerID, error)
 	FunctionByID(ctx context.Context, id FunctionID) (Function, error)
 }
@@ -145,6 +146,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	fetchers, fetching := errgroup.WithContext(fetch)
 	fetchers.Go(func() error { return d.claimer.run(fetching) })
 	fetchers.Go(func() error { return d.keep(fetching) })
+	fetchers.Go(func() error { return newOperator(d.cfg.Store, d.cfg.Poll/2, d.cfg.Logger).run(fetching) })
 	fetchers.Go(func() error { return d.cfg.Store.Listen(fetching, d.hear) })
 
 	transports, transporting := errgroup.WithContext(serving)

@@ -16,6 +16,7 @@ type Store interface {
 	FunctionStore
 	TaskStore
 	QueueStore
+	OperationStore
 	LeaseStore
 	KeeperStore
 	RosterStore
@@ -72,6 +73,9 @@ type TaskStore interface {
 	Tasks(ctx context.Context, ids []TaskID) ([]Task, error)
 	// Spec returns what the client asked for; ErrNotFound if there is no task.
 	Spec(ctx context.Context, id TaskID) (Spec, error)
+	// Specs returns many, without a Function where there is no task. It may
+	// stop, with at least one, when they hold about maxBytes of arguments.
+	Specs(ctx context.Context, ids []TaskID, maxBytes int) ([]Spec, error)
 	// Results returns what tasks ended with, nil for one that has not ended.
 	Results(ctx context.Context, ids []TaskID) ([]*Result, error)
 	// Output returns what an ended task printed; empty if nothing.
@@ -103,6 +107,7 @@ type QueueStore interface {
 // TaskFilter selects tasks; zero fields select all.
 type TaskFilter struct {
 	State    State
+	Dead     bool // only dead letters; State must be FAILED or ""
 	Function FunctionID
 	Before   TaskID // only tasks submitted before this one: the next page
 	Limit    int    // 1–1,000; default 100

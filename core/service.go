@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // ServiceStore is the part of a Store that the Service needs.
@@ -13,6 +15,7 @@ type ServiceStore interface {
 	FunctionStore
 	TaskStore
 	QueueStore
+	OperationStore
 	EventStore
 	HintStore
 	Roster(ctx context.Context) (Roster, error)
@@ -32,6 +35,9 @@ type ServiceConfig struct {
 	// Python is the minor version assumed of a pickle whose maker did not
 	// say, such as "3.11". Default: "" (unknown).
 	Python string
+	// Regret is how long a bulk cancel or purge waits in the journal before it
+	// takes effect, so that it can be undone. Default: 5 s.
+	Regret time.Duration
 	// Recheck is how often a waiter looks at the record although no hint
 	// came. Default: 2 s.
 	Recheck time.Duration
@@ -46,6 +52,9 @@ func (c ServiceConfig) withDefaults() ServiceConfig {
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
 	}
+	if c.Regret == 0 {
+		c.Regret = 5 * time.Second
+	}
 	if c.Recheck == 0 {
 		c.Recheck = 2 * time.Second
 	}
@@ -59,7 +68,7 @@ func (c ServiceConfig) validate() error {
 	if c.Store == nil {
 		return Errorf(ErrInternal, "service", "no store was configured")
 	}
-	if c.MaxPayload < 0 || c.Timeout < 0 || c.Recheck < 0 {
+	if c.MaxPayload < 0 || c.Timeout < 0 || c.Recheck < 0 || c.Regret < 0 {
 		return Errorf(ErrInvalid, "service", "sizes and times must be positive")
 	}
 	return nil
@@ -72,20 +81,33 @@ type Service struct {
 	store ServiceStore
 	wake  *waiters
 	known *functionCache
+	bulk  *operator
 }
 
-// NewService returns a Service; Run must be called for waits to end promptly.
+// journalPoll is how often each process looks at the journal of operations. What
+// it starts itself it knows at once.
+const journalPoll = time.Second
+
+// NewService returns a Service; Run must be called for waits to end promptly
+// and for operations to take effect.
 func NewService(cfg ServiceConfig) (*Service, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, store: cfg.Store, wake: newWaiters(), known: newFunctionCache(cfg.Store)}, nil
+	return &Service{
+		cfg: cfg, store: cfg.Store, wake: newWaiters(), known: newFunctionCache(cfg.Store),
+		bulk: newOperator(cfg.Store, journalPoll, cfg.Logger),
+	}, nil
 }
 
-// Run listens for hints on behalf of all waiters until ctx is done.
+// Run listens for hints on behalf of all waiters, and carries out operations,
+// until ctx is done.
 func (s *Service) Run(ctx context.Context) error {
-	return s.store.Listen(ctx, s.wake.hear)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.bulk.run(ctx) })
+	group.Go(func() error { return s.store.Listen(ctx, s.wake.hear) })
+	return group.Wait()
 }
 
 // MaxPayload is the bound on one body or one set of arguments, in bytes.

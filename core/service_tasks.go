@@ -1,10 +1,7 @@
 package core
 
 import (
-	"cmp"
 	"context"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -187,48 +184,13 @@ func (s *Service) Failures(ctx context.Context) ([]FailureGroup, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.group(ctx, page.Tasks, groups); err != nil {
-			return nil, err
+		for _, task := range page.Tasks {
+			countFailure(groups, task)
 		}
 		if seen += len(page.Tasks); page.Next == "" {
 			break
 		}
 		filter.Before = page.Next
 	}
-	all := make([]FailureGroup, 0, len(groups))
-	for _, g := range groups {
-		g.Name = s.nameOf(ctx, g.Function)
-		all = append(all, *g)
-	}
-	slices.SortFunc(all, func(a, b FailureGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), b.Last.Compare(a.Last), cmp.Compare(a.Newest, b.Newest))
-	})
-	return all, nil
-}
-
-// group adds failed tasks, newest first, to the groups they belong to.
-func (s *Service) group(ctx context.Context, tasks []Task, groups map[FailureGroup]*FailureGroup) error {
-	ids := make([]TaskID, len(tasks))
-	for i, task := range tasks {
-		ids[i] = task.ID
-	}
-	results, err := s.store.Results(ctx, ids)
-	if err != nil {
-		return err
-	}
-	for i, task := range tasks {
-		key := FailureGroup{Kind: task.Failure, Function: task.Function}
-		message := ""
-		if r := results[i]; r != nil && r.Failure != nil {
-			key.Type = r.Failure.Type
-			message, _, _ = strings.Cut(r.Failure.Message, "\n")
-		}
-		g := groups[key]
-		if g == nil {
-			g = &FailureGroup{Kind: key.Kind, Type: key.Type, Function: key.Function, Message: message, Newest: task.ID, Last: task.Finished}
-			groups[key] = g
-		}
-		g.Count++
-	}
-	return nil
+	return s.failureGroups(ctx, groups)
 }

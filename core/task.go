@@ -100,6 +100,11 @@ type Task struct {
 	Claim string `json:"-"` // random, per claim
 }
 
+// Dead reports whether the task is a dead letter: it has FAILED, nothing will
+// try it again, and nobody has run it again by hand. One that expired is none:
+// its client did not want it run so late.
+func (t Task) Dead() bool { return t.State == Failed && t.Failure != KindExpired && t.RetriedAs == "" }
+
 // Result is what a task ended with. JSON is set for every completed task;
 // Pickle for one submitted with dill: the value, or an exception object.
 type Result struct {

@@ -27,6 +27,8 @@ func RunStore(t *testing.T, open Open) {
 		{"Leases", leaseCases},
 		{"Release", releaseCases},
 		{"Attempts", attemptCases},
+		{"Operations", operationCases},
+		{"Bulk", bulkCases},
 		{"Time", timeCases},
 		{"Events", eventCases},
 		{"Roster", rosterCases},

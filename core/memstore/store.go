@@ -50,23 +50,24 @@ func (c Config) withDefaults() Config {
 type Store struct {
 	cfg Config
 
-	mu        sync.Mutex
-	functions functions
-	tasks     map[core.TaskID]*record
-	queues    map[string]*queue
-	runs      map[core.FunctionID]int                 // how many tasks are RUNNING: see move
-	buckets   map[core.FunctionID]float64             // when the bucket of each rate will be full again, in ms
-	paused    map[string]time.Time                    // since when
-	claims    map[string]claimAnswer                  // by ClaimRequest.ID, to answer a repetition
-	keys      map[string]keyed                        // by Key.Name; as long as the task
-	once      map[string]remembered                   // by token
-	ended     []ending                                // in order of their end; the oldest are forgotten first
-	stats     map[core.FunctionID]*core.FunctionStats // under "" those of all functions
-	lastReap  time.Time
-	floor     time.Time // nothing is reaped before
-	roster    roster
-	log       log
-	ears      map[*ear]struct{}
+	mu         sync.Mutex
+	functions  functions
+	tasks      map[core.TaskID]*record
+	queues     map[string]*queue
+	runs       map[core.FunctionID]int                 // how many tasks are RUNNING: see move
+	buckets    map[core.FunctionID]float64             // when the bucket of each rate will be full again, in ms
+	paused     map[string]time.Time                    // since when
+	claims     map[string]claimAnswer                  // by ClaimRequest.ID, to answer a repetition
+	keys       map[string]keyed                        // by Key.Name; as long as the task
+	once       map[string]remembered                   // by token
+	operations []*operation                            // oldest first
+	ended      []ending                                // in order of their end; the oldest are forgotten first
+	stats      map[core.FunctionID]*core.FunctionStats // under "" those of all functions
+	lastReap   time.Time
+	floor      time.Time // nothing is reaped before
+	roster     roster
+	log        log
+	ears       map[*ear]struct{}
 }
 
 // record is one task: what was asked, where it stands, what came of it.
@@ -218,6 +219,9 @@ func (s *Store) forget(now time.Time) {
 		}
 		s.ended = s.ended[1:]
 		r := s.tasks[first.id]
+		if r == nil { // a purge was first
+			continue
+		}
 		keep := s.cfg.KeepCompleted
 		if r.task.State == core.Failed {
 			keep = s.cfg.KeepFailed
@@ -226,10 +230,7 @@ func (s *Store) forget(now time.Time) {
 			s.ended = append(s.ended, ending{first.id, first.at})
 			continue
 		}
-		delete(s.tasks, first.id)
-		if s.keys[r.key].task == first.id {
-			delete(s.keys, r.key)
-		}
+		s.drop(r)
 	}
 	for token, known := range s.once {
 		if now.After(known.until) {
@@ -240,6 +241,15 @@ func (s *Store) forget(now time.Time) {
 		if now.Sub(answer.at) > time.Minute {
 			delete(s.claims, id)
 		}
+	}
+}
+
+// drop forgets a task that ended, and its idempotency key unless that is
+// another's by now. Its ending is passed over when its turn comes.
+func (s *Store) drop(r *record) {
+	delete(s.tasks, r.task.ID)
+	if s.keys[r.key].task == r.task.ID {
+		delete(s.keys, r.key)
 	}
 }
 

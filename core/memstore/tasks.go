@@ -17,6 +17,10 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 	defer s.mu.Unlock()
 	now := s.cfg.Now()
 	s.forget(now)
+	return s.submit(batch, now), nil
+}
+
+func (s *Store) submit(batch []core.Submission, now time.Time) []error {
 	refused := make([]error, len(batch))
 	var events []core.Event
 	for i, item := range batch {
@@ -41,7 +45,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 	}
 	s.publish(now, events...)
 	s.hint(core.Hint{Kind: core.HintWork})
-	return refused, nil
+	return refused
 }
 
 func (s *Store) accept(item core.Submission, now time.Time) core.Event {
@@ -107,6 +111,22 @@ func (s *Store) Spec(ctx context.Context, id core.TaskID) (core.Spec, error) {
 	return r.spec, ctx.Err()
 }
 
+// Specs implements core.TaskStore.
+func (s *Store) Specs(ctx context.Context, ids []core.TaskID, maxBytes int) ([]core.Spec, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var specs []core.Spec
+	for bytes := 0; len(specs) < len(ids) && bytes < maxBytes; {
+		var spec core.Spec
+		if r := s.tasks[ids[len(specs)]]; r != nil {
+			spec = r.spec
+		}
+		bytes += len(spec.Args)
+		specs = append(specs, spec)
+	}
+	return specs, ctx.Err()
+}
+
 // Results implements core.TaskStore.
 func (s *Store) Results(ctx context.Context, ids []core.TaskID) ([]*core.Result, error) {
 	s.mu.Lock()
@@ -136,7 +156,8 @@ func (s *Store) List(ctx context.Context, filter core.TaskFilter) (core.TaskPage
 	defer s.mu.Unlock()
 	page := core.TaskPage{Tasks: []core.Task{}}
 	for id, r := range s.tasks {
-		fits := (filter.State == "" || r.task.State == filter.State) && (filter.Function == "" || r.task.Function == filter.Function)
+		fits := (filter.State == "" || r.task.State == filter.State) && (filter.Function == "" || r.task.Function == filter.Function) &&
+			(!filter.Dead || r.task.Dead())
 		if fits && (filter.Before == "" || id < filter.Before) {
 			page.Tasks = append(page.Tasks, r.task)
 		}
@@ -157,7 +178,10 @@ func (s *Store) List(ctx context.Context, filter core.TaskFilter) (core.TaskPage
 func (s *Store) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.cfg.Now()
+	return s.cancel(ids, s.cfg.Now()), ctx.Err()
+}
+
+func (s *Store) cancel(ids []core.TaskID, now time.Time) []core.CancelVerdict {
 	verdicts := make([]core.CancelVerdict, len(ids))
 	var running, ended []core.TaskID
 	var events []core.Event
@@ -180,7 +204,7 @@ func (s *Store) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVer
 	s.publish(now, events...)
 	s.hint(core.Hint{Kind: core.HintCancel, Tasks: running})
 	s.hint(core.Hint{Kind: core.HintEnded, Tasks: ended})
-	return verdicts, ctx.Err()
+	return verdicts
 }
 
 func cancelled(when string) *core.Result {

@@ -69,6 +69,10 @@ func (k keys) fixed() []string {
 		k.base + "throttled", // 46 zset of the classes that wait for their rate, by when
 		k.base + "rates",     // 47 hash: function id → when its bucket will be full again, in ms
 		k.base + "turn:",     // 48 family, hashed queue: zset of its classes in ready, by when each was served last
+		k.operation(""),      // 49 family, operation id: hash, see scripts/journal.lua
+		k.base + "op:tasks:", // 50 family, operation id: list of the tasks that a retry made, each with its old one
+		k.operationsAll(),    // 51 zset of operations by time
+		k.operationsDue(),    // 52 zset of those that have something left to do, by when
 	}
 }
 
@@ -91,6 +95,10 @@ func (k keys) paused() string  { return k.base + "paused" }
 
 func (k keys) dead() string                           { return k.base + "dead" }
 func (k keys) deadOf(function core.FunctionID) string { return k.base + "dead:" + string(function) }
+
+func (k keys) operation(id core.OperationID) string { return k.base + "op:" + string(id) }
+func (k keys) operationsAll() string                { return k.base + "ops" }
+func (k keys) operationsDue() string                { return k.base + "ops:due" }
 
 func (k keys) events() string   { return k.base + "events" }
 func (k keys) counters() string { return k.base + "counters" }

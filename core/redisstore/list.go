@@ -23,6 +23,10 @@ func (s *Store) List(ctx context.Context, filter core.TaskFilter) (core.TaskPage
 	}
 	limit = min(limit, 1000)
 	switch {
+	case filter.Dead && filter.Function != "":
+		return s.listIndex(ctx, s.keys.deadOf(filter.Function), filter, limit)
+	case filter.Dead:
+		return s.listIndex(ctx, s.keys.dead(), filter, limit)
 	case filter.State == core.Failed && filter.Function != "":
 		return s.listIndex(ctx, s.keys.failedOf(filter.Function), filter, limit)
 	case filter.State == core.Delayed || filter.State == core.Running:
@@ -47,7 +51,8 @@ func (s *Store) List(ctx context.Context, filter core.TaskFilter) (core.TaskPage
 // fits reports whether a record is still what the filter asks for: it may have
 // moved on since the index was read.
 func fits(filter core.TaskFilter, t core.Task) bool {
-	return t.ID != "" && (filter.State == "" || t.State == filter.State) && (filter.Function == "" || t.Function == filter.Function)
+	return t.ID != "" && (filter.State == "" || t.State == filter.State) && (filter.Function == "" || t.Function == filter.Function) &&
+		(!filter.Dead || t.Dead())
 }
 
 // page reads ids, newest first, from an index that is ordered by id.

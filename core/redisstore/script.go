@@ -18,6 +18,7 @@ type scripts struct {
 	submit, claim, renew, settle, release, reap, orphan, promote, cancel, gc *redis.Script
 	putFunction, getFunction, removeFunction, setPolicy, announce            *redis.Script
 	expire, pauseQueue                                                       *redis.Script
+	putOperation, undoOperation, undoStep, stepCancel, stepPurge, stepRetry  *redis.Script
 }
 
 // loadScripts joins each script with the files that stand before it. A missing
@@ -40,7 +41,10 @@ func loadScripts() scripts {
 	return scripts{
 		submit: load("submit"), claim: load("overdue", "claim"), expire: load("overdue", "expire"), pauseQueue: load("pausequeue"), renew: load("renew"), settle: load("settle"),
 		release: load("giveback", "release"), reap: load("giveback", "reap"), orphan: load("giveback", "orphan"),
-		promote: load("promote"), cancel: load("cancel"), gc: load("gc"),
+		promote: load("promote"), cancel: load("cancelone", "cancel"), gc: load("forget", "gc"),
+		putOperation: load("putoperation"), undoOperation: load("journal", "undooperation"), undoStep: load("journal", "cancelone", "undostep"),
+		stepCancel: load("journal", "cancelone", "stepcancel"), stepPurge: load("journal", "forget", "steppurge"),
+		stepRetry:   load("journal", "stepretry", "submit"),
 		putFunction: load("policy", "putfunction"), setPolicy: load("policy", "setpolicy"), getFunction: load("getfunction"), removeFunction: load("removefunction"),
 		announce: load("announce"),
 	}

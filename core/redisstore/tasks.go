@@ -29,14 +29,10 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 				refused[i] = core.Errorf(core.ErrInvalid, op, "%q cannot be a task id", item.ID)
 				continue
 			}
-			envelope, apart, err := sealSpec(item.Spec)
-			if err != nil {
+			var err error
+			if args, err = appendSubmission(args, item); err != nil {
 				return err
 			}
-			args = append(args, string(item.ID), string(item.Spec.Function), string(item.Spec.Codec), item.Spec.Queue,
-				priority, max(0, millis(item.Delay)), envelope, apart, short(string(item.Spec.RetryOf)),
-				item.Spec.Retries, millis(item.Spec.Backoff.Wait(1, 0)), millis(item.Spec.Backoff.Wait(core.MaxRetries, 0)), item.Spec.RetryOn.String(),
-				short(item.Key.Name), short(item.Key.Body), millis(item.Spec.Expires), dueAt(item.At))
 			asked = append(asked, i)
 		}
 		if len(asked) == 0 {
@@ -102,6 +98,19 @@ func (s *Store) Once(ctx context.Context, token string, id core.TaskID, keep tim
 	}
 }
 
+// appendSubmission adds what scripts/submit.lua takes of one task.
+func appendSubmission(args []any, item core.Submission) ([]any, error) {
+	envelope, apart, err := sealSpec(item.Spec)
+	if err != nil {
+		return nil, err
+	}
+	spec := item.Spec
+	return append(args, string(item.ID), string(spec.Function), string(spec.Codec), spec.Queue, spec.Priority, max(0, millis(item.Delay)),
+		envelope, apart, short(string(spec.RetryOf)),
+		spec.Retries, millis(spec.Backoff.Wait(1, 0)), millis(spec.Backoff.Wait(core.MaxRetries, 0)), spec.RetryOn.String(),
+		short(item.Key.Name), short(item.Key.Body), millis(spec.Expires), dueAt(item.At)), nil
+}
+
 // Tasks implements core.TaskStore.
 func (s *Store) Tasks(ctx context.Context, ids []core.TaskID) ([]core.Task, error) {
 	return s.records(ctx, "read tasks", ids)
@@ -125,6 +134,41 @@ func (s *Store) Spec(ctx context.Context, id core.TaskID) (core.Spec, error) {
 		return core.Spec{}, broken(op, "the arguments of task %s are missing", id)
 	}
 	return spec, s.failed(op, ctx, err)
+}
+
+// Specs implements core.TaskStore. An envelope holds at most outOfLine bytes of
+// arguments, so that many can be asked for at once; larger arguments come alone.
+func (s *Store) Specs(ctx context.Context, ids []core.TaskID, maxBytes int) ([]core.Spec, error) {
+	const op, atOnce = "read tasks", 128
+	specs := make([]core.Spec, 0, len(ids))
+	for bytes := 0; len(specs) < len(ids) && bytes < maxBytes; {
+		part := ids[len(specs):min(len(specs)+atOnce, len(ids))]
+		names := make([]string, len(part))
+		for i, id := range part {
+			names[i] = s.keys.spec(id)
+		}
+		values, err := s.client.MGet(ctx, names...).Result()
+		if err != nil {
+			return nil, s.failed(op, ctx, err)
+		}
+		for i := 0; i < len(values) && bytes < maxBytes; i++ {
+			envelope, _ := values[i].(string)
+			if envelope == "" {
+				specs = append(specs, core.Spec{})
+				continue
+			}
+			spec, apart, err := openSpec([]byte(envelope))
+			if err == nil && apart > 0 {
+				spec, err = s.Spec(ctx, part[i])
+			}
+			if err != nil && !errors.Is(err, core.ErrNotFound) {
+				return nil, err
+			}
+			bytes += len(spec.Args)
+			specs = append(specs, spec)
+		}
+	}
+	return specs, nil
 }
 
 // Results implements core.TaskStore.

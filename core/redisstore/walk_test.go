@@ -33,7 +33,7 @@ func (w *walk) run(steps int) {
 
 func (w *walk) step() {
 	w.Helper()
-	switch n := 1 + w.rng.IntN(8); w.rng.IntN(8) {
+	switch n := 1 + w.rng.IntN(8); w.rng.IntN(9) {
 	case 0, 1:
 		w.tasks = append(w.tasks, w.submit(n, func(s *core.Submission) {
 			s.Spec.Function, s.Spec.Priority = w.fns[w.rng.IntN(2)], w.rng.IntN(10)
@@ -54,11 +54,40 @@ func (w *walk) step() {
 	case 6:
 		_, _, err := w.Promote(w.ctx)
 		w.must(err)
+	case 8:
+		w.retry(n)
 	case 7:
 		for range min(2, len(w.tasks)) {
 			_, err := w.Cancel(w.ctx, []core.TaskID{w.tasks[w.rng.IntN(len(w.tasks))]})
 			w.must(err)
 		}
+	}
+}
+
+// retry runs some dead letters again in bulk, and half of the time undoes that.
+func (w *walk) retry(n int) {
+	page, err := w.List(w.ctx, core.TaskFilter{Dead: true, Limit: n})
+	w.must(err)
+	op, err := w.PutOperation(w.ctx, core.Operation{ID: core.NewOperationID(), Kind: core.OperationRetry}, 0)
+	w.must(err)
+	step := core.OperationStep{ID: op.ID, To: "end", Last: true}
+	for _, t := range page.Tasks {
+		s, err := w.Spec(w.ctx, t.ID)
+		w.must(err)
+		s.RetryOf = t.ID
+		step.Retries = append(step.Retries, core.Submission{ID: core.NewTaskID(), Spec: s})
+		w.tasks = append(w.tasks, step.Retries[len(step.Retries)-1].ID)
+	}
+	if op, err = w.StepOperation(w.ctx, step); err != nil || op.Applied != len(page.Tasks) {
+		w.Fatalf("%d dead letters: %+v, %v", len(page.Tasks), op, err)
+	}
+	if w.rng.IntN(2) == 0 {
+		return
+	}
+	_, err = w.UndoOperation(w.ctx, op.ID)
+	w.must(err)
+	if op, err = w.UndoStep(w.ctx, op.ID, 100); err != nil || op.Undone != len(page.Tasks) {
+		w.Fatalf("%d new tasks: %+v, %v", len(page.Tasks), op, err)
 	}
 }
 
@@ -150,12 +179,17 @@ func (w *walk) check() {
 		if task.State == core.Failed {
 			want[w.keys.failedOf(task.Function)] = append(want[w.keys.failedOf(task.Function)], id)
 		}
+		if task.Dead() {
+			want[w.keys.dead()] = append(want[w.keys.dead()], id)
+			want[w.keys.deadOf(task.Function)] = append(want[w.keys.deadOf(task.Function)], id)
+		}
 		results := w.raw().Exists(w.ctx, w.keys.result(task.ID)).Val() == 1
 		if results != task.State.Terminal() || (task.Failure != "") != (task.State == core.Failed || task.State == core.Cancelled) {
 			w.Fatalf("%+v, result %v", task, results)
 		}
 	}
 	names := []string{w.keys.all(), w.keys.failedOf(w.fns[0]), w.keys.failedOf(w.fns[1])}
+	names = append(names, w.keys.dead(), w.keys.deadOf(w.fns[0]), w.keys.deadOf(w.fns[1]))
 	for _, state := range core.States {
 		names = append(names, w.keys.index(state))
 	}

@@ -8,29 +8,14 @@
 drain()
 local line, border = K.done .. ARGV[2], now - tonumber(ARGV[3])
 local ids = call('LRANGE', line, 0, tonumber(ARGV[4]) - 1)
-local old = {}
-
--- free forgets an idempotency key, unless it is another task's by now.
-local function free(name, id)
-  local used = call('GET', K.key .. name)
-  if used and string.match(used, '^%S+') == id then call('UNLINK', K.key .. name) end
-end
+local old = 0
 
 for _, id in ipairs(ids) do
   local r = call('HMGET', K.task .. id, 'tf', 'st', 'fn', 'ik')
   if r[1] and tonumber(r[1]) > border then break end
-  old[#old + 1] = id
-  if r[1] then
-    leave(r[2], id)
-    if r[2] == 'FAILED' then
-      into(leaving, K.failed_of .. r[3], id)
-      exhume(id, r[3])
-    end
-  end
-  if r[4] then free(r[4], id) end
-  into(leaving, K.all, id)
-  call('UNLINK', K.task .. id, K.spec .. id, K.args .. id, K.result .. id, K.output .. id, K.history .. id, K.outputs .. id)
+  old = old + 1
+  forget(id, r[2], r[3], r[4])
 end
-if #old > 0 then call('LTRIM', line, #old, -1) end
+if old > 0 then call('LTRIM', line, old, -1) end
 flush(false)
-return #old
+return old

@@ -1,0 +1,31 @@
+-- cancelone.lua stands before the scripts that cancel. Queues are left alone:
+-- claim skips what is no longer queued.
+local told = {} -- running tasks whose worker has to hear of it
+
+-- cancel ends a task that waits and marks one that runs. allowed is a set of the
+-- states that it may be in, or nil; result is the envelope of a cancelled task.
+-- It returns cancelled, cancelling, ended, unknown or other (not in allowed, or
+-- marked before), and how often the task was started.
+local function cancel(id, allowed, result)
+  local key = K.task .. id
+  local f = call('HMGET', key, 'st', 'fn', 'at', 'ts', 'q', 'ca', 'tx')
+  local state = f[1]
+  if not state then return 'unknown', 0 end
+  local starts = tonumber(f[3] or 0)
+  if state ~= 'RUNNING' and state ~= 'QUEUED' and state ~= 'DELAYED' then return 'ended', starts end
+  if allowed and (not allowed[state] or f[6] == '1') then return 'other', starts end
+  if state == 'RUNNING' then
+    call('HSET', key, 'ca', 1)
+    told[#told + 1] = id
+    return 'cancelling', starts
+  end
+  if state == 'QUEUED' then depth(f[5], -1) end
+  call('SET', K.result .. id, result)
+  finish(id, state, 'CANCELLED', 'cancelled', {fn = f[2], at = f[3], ts = tonumber(f[4]), tx = f[7]})
+  return 'cancelled', starts
+end
+
+-- tell lets dispatchers hear of running tasks whose end is asked for.
+local function tell()
+  if #told > 0 then call('PUBLISH', K.hint_cancel, table.concat(told, ',')) end
+end
