@@ -186,3 +186,17 @@ func TestWrapped(t *testing.T) {
 		t.Errorf("%d lines of 8 MiB", n)
 	}
 }
+
+// TestFailuresAreCountedOnce: pictures do not arrive on the second, and the sum
+// of the failures lately is the number of failures all the same.
+func TestFailuresAreCountedOnce(t *testing.T) {
+	m := newTestModel(termenv.Ascii, true)
+	for i, after := range []time.Duration{0, 950 * time.Millisecond, 2050 * time.Millisecond, 2980 * time.Millisecond, 5010 * time.Millisecond} {
+		at := noon.Add(after)
+		top := core.Top{Now: at, Numbers: &core.TopNumbers{Totals: core.Totals{Submitted: 900, Failed: int64(100 * i)}}}
+		m.Update(Batch{At: at, News: []News{NewsTop{at, top}}})
+	}
+	if sum, _ := m.live.failures.sum(); math.Abs(sum-400) > 0.001 {
+		t.Errorf("%v failures lately, want 400", sum)
+	}
+}

@@ -112,19 +112,19 @@ func (p *picture) sample(r reading) {
 	}
 	passed := r.at.Sub(before.at)
 	seconds := max(passed.Seconds(), 0.1)
-	push := func(s *series, count int64) {
-		rate := float64(count) / seconds
+	push := func(s *series, count int64, over float64) {
+		each := float64(count) / over
 		if count < 0 || passed > staleAfter {
-			rate = math.NaN()
+			each = math.NaN()
 		}
 		for range min(steps, window) {
-			s.push(rate)
+			s.push(each)
 		}
 	}
 	now, then := r.top.Numbers.Totals, before.top.Numbers.Totals
-	push(&p.in, now.Submitted-then.Submitted)
-	push(&p.out, now.Ended()-then.Ended())
-	push(&p.failures, now.Failed-then.Failed)
+	push(&p.in, now.Submitted-then.Submitted, seconds)
+	push(&p.out, now.Ended()-then.Ended(), seconds)
+	push(&p.failures, now.Failed-then.Failed, float64(steps)) // they are added up: none may count twice
 	p.sampled = r
 	kept := p.readings
 	for len(kept) > 0 && r.at.Sub(kept[0].at) > (average+1)*time.Second {
