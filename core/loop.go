@@ -19,6 +19,7 @@ type peer struct {
 	unsettled int              // results received and not settled
 	seen      time.Time
 	pace      meter // of info.Done
+	runs      runs
 }
 
 // credit is how many more tasks the peer can be given. One that has many

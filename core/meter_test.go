@@ -28,3 +28,30 @@ func TestMeter(t *testing.T) {
 		t.Errorf("it keeps %d readings", len(m.readings))
 	}
 }
+
+// The P95 is about the last runs only.
+func TestRuns(t *testing.T) {
+	var r runs
+	if r.quantile() != 0 {
+		t.Error("no run has a quantile")
+	}
+	r.add(7 * time.Millisecond)
+	if got := r.quantile(); got != 7 {
+		t.Errorf("of one run: %v ms, want 7", got)
+	}
+	for i := 1; i <= 100; i++ {
+		r.add(time.Duration(i) * time.Millisecond)
+	}
+	for range recentRuns - 100 {
+		r.add(0)
+	}
+	if got, want := r.quantile(), float64(100-(recentRuns-(recentRuns*95+99)/100)); got != want {
+		t.Errorf("of 1 to 100 ms and %d of none: %v ms, want %v", recentRuns-100, got, want)
+	}
+	for range recentRuns {
+		r.add(time.Millisecond)
+	}
+	if got := r.quantile(); got != 1 {
+		t.Errorf("after the long runs are out of the window: %v ms, want 1", got)
+	}
+}

@@ -135,6 +135,9 @@ func (d *Dispatcher) finish(p *peer, outcomes []Outcome) {
 		if o.State == Failed {
 			p.info.Failures++
 		}
+		if o.Started {
+			p.runs.add(o.Elapsed)
+		}
 		settlement := Settlement{Outcome: o, Worker: p.info.ID, Jitter: 2*rand.Float64() - 1}
 		if h := p.holds[o.Task]; h != nil && h.Lease == o.Lease {
 			delete(p.holds, o.Task)
@@ -247,7 +250,7 @@ func (d *Dispatcher) announce(leaving bool) {
 	now := time.Now()
 	for _, p := range d.peers {
 		w := p.info
-		w.Rate, w.Unheard = p.pace.read(now, w.Done), now.Sub(p.seen)
+		w.Rate, w.P95, w.Unheard = p.pace.read(now, w.Done), p.runs.quantile(), now.Sub(p.seen)
 		w.Held, w.Busy = len(p.holds)+p.unsettled, min(len(p.holds), p.info.Slots)
 		if leaving && w.Mode == Local {
 			w.State = WorkerGone

@@ -60,7 +60,8 @@ type Worker struct {
 	Held         int               `json:"held"`  // what it holds: executing, waiting, or unsettled
 	Done         int64             `json:"done"`
 	Failures     int64             `json:"failures"`
-	Rate         float64           `json:"rate"` // tasks it ended per second, over the last RateWindow
+	Rate         float64           `json:"rate"`             // tasks it ended per second, over the last RateWindow
+	P95          float64           `json:"p95_ms,omitempty"` // 95 of 100 of its last tasks ran no longer, ms; 0 before the first
 	Dispatcher   DispatcherID      `json:"dispatcher,omitempty"`
 	Joined       time.Time         `json:"joined,omitzero"`
 	Seen         time.Time         `json:"seen,omitzero"` // when its dispatcher last heard of it

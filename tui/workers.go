@@ -80,6 +80,12 @@ func newWorkersPane(t *theme) workersPane {
 		}},
 		{head: "DONE", min: 7, rank: 6, right: true, cell: number(func(r workerView) int64 { return r.Done })},
 		{head: "RATE", min: 7, rank: 7, right: true, cell: text(func(r workerView) string { return perSecond(r.Rate) })},
+		{head: "P95", min: 6, from: 90, rank: 13, right: true, cell: text(func(r workerView) string {
+			if r.P95 == 0 {
+				return t.none
+			}
+			return millis(r.P95)
+		})},
 		{head: "FAILED", min: 6, rank: 10, right: true, cell: number(func(r workerView) int64 { return r.Failures })},
 		{head: "AGE", min: 4, from: 90, rank: 12, right: true, cell: func(r workerView, _ int) line {
 			if r.Joined.IsZero() {
