@@ -9,6 +9,7 @@ import (
 
 // OperationRequest asks for something to be done to many tasks.
 type OperationRequest struct {
+	ID     OperationID // so that a request can be repeated; default: a fresh one
 	Kind   OperationKind
 	Filter BulkFilter // its Functions are filled in
 	Now    bool       // a cancel or purge takes effect at once, and cannot be undone
@@ -46,7 +47,7 @@ const (
 // prepare checks a request and turns it into an operation that is not yet in the
 // journal.
 func (s *Service) prepare(ctx context.Context, r OperationRequest) (Operation, error) {
-	op := Operation{ID: NewOperationID(), Kind: r.Kind, Filter: r.Filter, By: clipText(r.By, 128)}
+	op := Operation{ID: cmp.Or(r.ID, NewOperationID()), Kind: r.Kind, Filter: r.Filter, By: clipText(r.By, 128)}
 	f := &op.Filter
 	switch {
 	case r.Kind != OperationCancel && r.Kind != OperationRetry && r.Kind != OperationPurge:

@@ -37,7 +37,7 @@ func (s *Server) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	a := &api{s: s, mux: mux, huma: humago.New(mux, s.description())}
 	a.huma.OpenAPI().Components.Schemas.RegisterTypeAlias(reflect.TypeFor[problem](), reflect.TypeFor[wire.Problem]())
-	for _, part := range []func(*api){familyRoutes, functionRoutes, taskRoutes, batchRoutes, resultRoutes, eventRoutes, topRoutes, metricsRoutes, systemRoutes} {
+	for _, part := range []func(*api){familyRoutes, functionRoutes, taskRoutes, operationRoutes, batchRoutes, resultRoutes, eventRoutes, topRoutes, metricsRoutes, systemRoutes} {
 		part(a)
 	}
 	document, err := json.Marshal(a.huma.OpenAPI())
@@ -69,7 +69,7 @@ func (s *Server) description() huma.Config {
 		Type: "http", Scheme: "bearer", Description: "The server's token. Its own user and root need none on loopback.",
 	}}
 	config.Security = []map[string][]string{{"token": {}}, {}}
-	config.Tags = []*huma.Tag{{Name: "family"}, {Name: "functions"}, {Name: "tasks"}, {Name: "system"}}
+	config.Tags = []*huma.Tag{{Name: "family"}, {Name: "functions"}, {Name: "tasks"}, {Name: "operations"}, {Name: "system"}}
 	return config
 }
 

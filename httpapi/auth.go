@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"faasctl/core"
 )
@@ -32,6 +33,7 @@ func newGate(token string, lookup func(remote, local netip.AddrPort) (uint32, er
 type peer struct {
 	remote, local netip.AddrPort
 	once          sync.Once
+	asked         atomic.Bool // uid and err are set
 	uid           uint32
 	err           error
 }
@@ -54,6 +56,14 @@ func (p *peer) loopback() bool {
 	return p.remote.IsValid() && p.remote.Addr().Unmap().IsLoopback() && p.local.Addr().Unmap().IsLoopback()
 }
 
+// owner is whose the connection is, where an earlier look-up has told.
+func (p *peer) owner() (uid uint32, known bool) {
+	if !p.loopback() || !p.asked.Load() {
+		return 0, false
+	}
+	return p.uid, p.err == nil
+}
+
 // admit returns nil when the request may pass.
 func (g *gate) admit(r *http.Request) error {
 	if g.tokened && g.bearer(r.Header.Get("Authorization")) {
@@ -69,7 +79,10 @@ func (g *gate) admit(r *http.Request) error {
 	if p == nil || !p.loopback() {
 		return g.refuse("callers from elsewhere need the server's token")
 	}
-	p.once.Do(func() { p.uid, p.err = g.peerUID(p.remote, p.local) })
+	p.once.Do(func() {
+		p.uid, p.err = g.peerUID(p.remote, p.local)
+		p.asked.Store(true)
+	})
 	switch {
 	case p.err != nil:
 		return g.refuse("cannot tell whose this connection is: " + p.err.Error())

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 	"testing"
+	"time"
 
 	"faasctl/core"
 )
@@ -105,7 +106,11 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 		"tasks-submit-many":  `[{"function":"f"}]`,
 		"tasks-cancel-many":  `{"ids":["` + id + `"]}`,
 		"tasks-retry-many":   `{"ids":["` + id + `"]}`,
+		"operations-plan":    `{"kind":"purge","filter":{"error":"ValueError"}}`,
+		"operations-start":   `{"kind":"retry"}`,
 	}
+	pending, err := st.store.PutOperation(context.Background(), core.Operation{ID: core.NewOperationID(), Kind: core.OperationPurge}, time.Hour)
+	must(t, err)
 	served := 0
 	for path, methods := range st.document().Paths {
 		for method, op := range methods {
@@ -119,6 +124,9 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 			}
 			if strings.HasPrefix(path, "/v1/workers/") {
 				target = strings.Replace(path, "{id}", "w-1", 1)
+			}
+			if strings.HasPrefix(path, "/v1/operations/") {
+				target = strings.Replace(path, "{id}", string(pending.ID), 1)
 			}
 			if op.OperationID == "functions-remove" {
 				target = "/v1/functions/nobody"
