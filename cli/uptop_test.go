@@ -24,7 +24,7 @@ func onTop(t *testing.T, words ...string) (*terminal, *client.Client, string) {
 	home := t.TempDir()
 	m := onTerminal(t, cleanEnv(t, home), home, append([]string{"up", "--top", "-w", "1", "--listen", "127.0.0.1:0", "--data", "data"}, words...)...)
 	t.Cleanup(func() { _ = m.cmd.Process.Kill() }) // no more than a signal into the void, when the test went well
-	m.await(t, "live ")
+	m.await(t, "live")
 	found := urlShown.FindStringSubmatch(m.text())
 	if found == nil {
 		t.Fatalf("no banner: %q", m.text())
@@ -83,7 +83,7 @@ func TestUpTop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.await(t, string(task.ID)[:8]) // its row
+	m.await(t, string(task.ID)[24:]) // its row
 	if err := poll(ctx, func() bool { now, err := api.Task(ctx, task.ID, 0); return err == nil && now.State == core.Running }); err != nil {
 		t.Fatal(err)
 	}
