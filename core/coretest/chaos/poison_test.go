@@ -14,15 +14,16 @@ import (
 // no healthy one suffers, and apart from the time that the poison itself took
 // these are as fast as without it.
 func TestPoison(t *testing.T) {
-	t.Parallel()
 	calls, share := 400, 0.03
-	if *full {
+	if *full { // by itself, as it measures
 		calls, share = 10_000, 0.01
+	} else {
+		t.Parallel()
 	}
 	rates := map[float64]float64{}
 	for _, poison := range []float64{0, share} {
 		shape := setup(core.Push, redisstore.DurabilityEverysec)
-		shape.Dispatchers, shape.Workers = 1, 2
+		shape.Dispatchers, shape.Workers, shape.Timers = 1, 2, calm(time.Minute)
 		s := newStack(t, shape)
 		load := Load{Calls: calls, Took: 20 * time.Millisecond, Poison: poison, Plain: true, Mixed: true}
 		h := s.run(rand.New(rand.NewPCG(*seed, 12)), load, nil)

@@ -26,14 +26,10 @@ func (s *stack) run(random *rand.Rand, load Load, plan []planned) *History {
 		s.Fatal(err)
 	}
 	h := &History{Calls: planCalls(random, load), Lossy: s.Durability != "always", Lease: s.Timers.Lease}
-	told, hearing := make(chan error, 1), func() {}
-	{
-		var listen context.Context
-		listen, hearing = context.WithCancel(ctx)
-		go func() {
-			told <- s.client.Events(listen, "", func(e core.Event) error { h.Live = append(h.Live, e); return nil })
-		}()
-	}
+	told := make(chan error, 1)
+	listen, deaf := context.WithCancel(ctx)
+	defer deaf()
+	go func() { told <- s.hear(listen, h) }()
 	struck := make(chan error, 1)
 	go func() {
 		var err error
@@ -51,12 +47,26 @@ func (s *stack) run(random *rand.Rand, load Load, plan []planned) *History {
 		s.Error(err)
 	}
 	s.settle(ctx)
-	hearing()
+	deaf()
 	if err := <-told; err != nil && !errors.Is(err, context.Canceled) {
 		s.Errorf("the events broke off: %v", err)
 	}
 	s.gather(ctx, h)
 	return h
+}
+
+// hear writes down what a client is told. Its first attempt to connect may fail.
+func (s *stack) hear(ctx context.Context, h *History) error {
+	for after := ""; ; pass(100 * time.Millisecond) {
+		err := s.client.Events(ctx, after, func(e core.Event) error {
+			h.Live = append(h.Live, e)
+			after = e.ID
+			return nil
+		})
+		if !passing(err) {
+			return err
+		}
+	}
 }
 
 // settle waits until nothing is queued, delayed or running, or the patience is over.
