@@ -24,6 +24,8 @@ func RunStore(t *testing.T, open Open) {
 		{"Tasks", taskCases},
 		{"Keys", keyCases},
 		{"Listing", listCases},
+		{"Queues", queueCases},
+		{"Expiry", expiryCases},
 		{"Leases", leaseCases},
 		{"Release", releaseCases},
 		{"Attempts", attemptCases},

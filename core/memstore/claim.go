@@ -22,7 +22,7 @@ type claiming struct {
 
 // Claim implements core.LeaseStore.
 func (s *Store) Claim(ctx context.Context, request core.ClaimRequest) ([]core.Claimed, error) {
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil || request.Max <= 0 {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -139,7 +139,7 @@ func (c *claiming) take(q *queue, l *line) bool {
 func (c *claiming) hold(r *record) {
 	c.move(r, core.VerbClaim)
 	r.task.Epoch++
-	r.task.Claim = c.request.ID
+	r.task.Claim, r.settled = c.request.ID, core.Lease{} // who settled before is told that it is stale
 	r.task.Claimed, r.task.Started, r.task.Worker = c.now, time.Time{}, ""
 	r.owner, r.owned, r.expiry, r.started = c.request.Dispatcher, "", c.now.Add(c.request.Lease), false
 }

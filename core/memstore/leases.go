@@ -1,8 +1,10 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"faasctl/core"
@@ -193,16 +195,17 @@ func (s *Store) Release(ctx context.Context, batch []core.Lease, reason core.Rel
 	return verdicts, nil
 }
 
-// release gives tasks back. It goes from the last to the first, as each goes to
+// release gives tasks back, the one that was submitted last first, as each goes to
 // the front of its line.
 func (s *Store) release(held []*record, reason core.ReleaseReason, now time.Time) {
 	events := make([]core.Event, 0, len(held))
 	var ended []core.TaskID
-	for i := len(held) - 1; i >= 0; i-- {
-		r := held[i]
+	slices.SortFunc(held, func(a, b *record) int { return cmp.Compare(b.task.ID, a.task.ID) })
+	for _, r := range held {
 		if reason == core.ReleaseVanished {
 			s.charge(r)
 		}
+		r.task.Claim = "" // the lease can neither be renewed nor settled any more
 		switch {
 		case r.task.Cancelling:
 			events = append(events, s.end(r, core.VerbCancel, cancelled("while its worker was gone"), now))

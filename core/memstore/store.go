@@ -144,7 +144,7 @@ func (s *Store) move(r *record, verb core.Verb) {
 // end brings r into a terminal state and returns its event.
 func (s *Store) end(r *record, verb core.Verb, result *core.Result, now time.Time) core.Event {
 	s.move(r, verb)
-	r.task.Finished, r.task.Due, r.expiry = now, time.Time{}, time.Time{}
+	r.task.Finished, r.task.Due, r.expiry, r.task.Cancelling = now, time.Time{}, time.Time{}, false
 	r.result = result
 	event := s.event(r, core.TaskCompleted)
 	switch r.task.State {

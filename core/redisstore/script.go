@@ -23,7 +23,10 @@ type scripts struct {
 
 // loadScripts joins each script with the files that stand before it. A missing
 // file is a mistake in this package and shows at the first start.
-func loadScripts() scripts {
+func loadScripts() scripts { return editScripts(func(text string) string { return text }) }
+
+// editScripts is loadScripts with another text of each, for tests.
+func editScripts(edit func(string) string) scripts {
 	load := func(names ...string) *redis.Script {
 		text := ""
 		for _, name := range append([]string{"prelude"}, names...) {
@@ -36,7 +39,7 @@ func loadScripts() scripts {
 				text += planted()
 			}
 		}
-		return redis.NewScript(text)
+		return redis.NewScript(edit(text))
 	}
 	return scripts{
 		submit: load("submit"), claim: load("overdue", "claim"), expire: load("overdue", "expire"), pauseQueue: load("pausequeue"), renew: load("renew"), settle: load("settle"),
