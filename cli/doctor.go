@@ -68,7 +68,11 @@ func (e *environment) examine(c *urfave.Context) ([]check, error) {
 	checks = append(checks, checkZMQ(), checkRedis(c.Context))
 	checks = append(checks, e.checkData(data)...)
 	server, reached := e.checkServer(c)
-	return append(checks, checkPort(c.String("listen"), c.String("url"), reached), server), nil
+	checks = append(checks, checkPort(c.String("listen"), c.String("url"), reached), server)
+	if reached {
+		checks = append(checks, e.checkStore(c)...)
+	}
+	return checks, nil
 }
 
 // diagnosis prints the checks and turns them into an exit code.
@@ -228,4 +232,32 @@ func (e *environment) checkServer(c *urfave.Context) (found check, reached bool)
 		return warning(name, fmt.Sprintf("%s is ready, of version %s; this is %s", api.URL(), version, e.version), ""), true
 	}
 	return ok(name, "%s is ready, version %s", api.URL(), version), true
+}
+
+// checkStore tells what the store of a server that was reached says of itself.
+func (e *environment) checkStore(c *urfave.Context) []check {
+	const name = "store"
+	api, err := e.clientFor(c, -1)
+	if err != nil {
+		return nil // checkServer has told
+	}
+	defer api.Close()
+	limited, cancel := context.WithTimeout(c.Context, 5*time.Second)
+	defer cancel()
+	stats, err := api.Stats(limited)
+	switch {
+	case err != nil && core.ClassOf(err) != core.ErrUnavailable:
+		return nil // not for us to see
+	case err != nil:
+		return []check{failing(name, err.Error(), core.HintOf(err))}
+	}
+	text := stats.Store.Kind + " " + stats.Store.Version + ", " + keeps(stats.Store.Durability)
+	if since := stats.Store.Since; !since.IsZero() {
+		text += ", in use since " + since.Local().Format(time.DateTime)
+	}
+	if n := stats.Repaired; n > 0 {
+		return []check{warning(name, fmt.Sprintf("%s; its indexes were wrong %d times and were repaired", text, n),
+			"look for the first repair in the dispatcher's log; please report it")}
+	}
+	return []check{ok(name, "%s", text)}
 }

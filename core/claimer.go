@@ -160,6 +160,8 @@ func (d *Dispatcher) keep(ctx context.Context) error {
 	defer reap.Stop()
 	promote := time.NewTimer(0)
 	defer promote.Stop()
+	reconcile := time.NewTimer(jitter(d.cfg.Reconcile))
+	defer reconcile.Stop()
 	for {
 		select {
 		case <-promote.C:
@@ -175,6 +177,11 @@ func (d *Dispatcher) keep(ctx context.Context) error {
 			if err == nil && n > 0 {
 				d.cfg.Logger.Warn("leases had lapsed; the tasks are queued again", "tasks", n)
 			}
+		case <-reconcile.C:
+			if n, _, err := d.cfg.Store.Reconcile(ctx); err == nil && n > 0 {
+				d.cfg.Logger.Error("what the store holds did not agree with itself; it was repaired", "repairs", n)
+			}
+			reconcile.Reset(jitter(d.cfg.Reconcile))
 		case <-ctx.Done():
 			return nil
 		}

@@ -41,6 +41,9 @@ type DispatcherConfig struct {
 	Beat time.Duration
 	// Reap is how often lapsed leases are looked for. Default: 2 s.
 	Reap time.Duration
+	// Reconcile is how often a step is taken of the pass that compares indexes
+	// with records: about 1,000 keys. Default: 1 s.
+	Reconcile time.Duration
 	// Poll is how often the store is asked for tasks although no bell rang,
 	// give or take a fifth. Default: 2 s.
 	Poll time.Duration
@@ -54,13 +57,16 @@ type DispatcherConfig struct {
 	Logger *slog.Logger
 }
 
+// DefaultLease is how long a claim holds without renewal.
+const DefaultLease = 30 * time.Second
+
 func (c DispatcherConfig) withDefaults() DispatcherConfig {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&c.Lease, 30 * time.Second}, {&c.Renew, 3 * time.Second}, {&c.Heard, 3 * time.Second}, {&c.Beat, time.Second},
-		{&c.Reap, 2 * time.Second}, {&c.Poll, 2 * time.Second}, {&c.Drain, 20 * time.Second}, {&c.Grace, 500 * time.Millisecond},
+		{&c.Lease, DefaultLease}, {&c.Renew, 3 * time.Second}, {&c.Heard, 3 * time.Second}, {&c.Beat, time.Second},
+		{&c.Reap, 2 * time.Second}, {&c.Reconcile, time.Second}, {&c.Poll, 2 * time.Second}, {&c.Drain, 20 * time.Second}, {&c.Grace, 500 * time.Millisecond},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

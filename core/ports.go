@@ -216,6 +216,10 @@ type KeeperStore interface {
 	// Reap releases (vanished) tasks whose lease has lapsed, at most MaxBatch. After an outage
 	// of the store it holds back for grace, so that holders can renew first.
 	Reap(ctx context.Context, grace time.Duration) (released int, err error)
+	// Reconcile takes one step of a pass that compares all indexes with the
+	// records and repairs them, and says how many repairs it made and whether the
+	// pass is through. In health there is nothing to repair.
+	Reconcile(ctx context.Context) (repaired int, whole bool, err error)
 	// Orphan releases (vanished) at once tasks that one of these dispatchers
 	// claimed: the caller knows that they are dead. With a principal, only
 	// tasks that workers of that principal are known to hold; the workers of

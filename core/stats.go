@@ -21,6 +21,10 @@ type Stats struct {
 	Wait Histogram `json:"wait"`
 	Run  Histogram `json:"run"`
 
+	// Repaired is how often an index was found not to say what the records say:
+	// 0 in health.
+	Repaired int64 `json:"repaired"`
+
 	// OldestWait is how long the oldest queued task has waited, in ms; 0 when
 	// nothing is queued.
 	OldestWait int64 `json:"oldest_wait_ms"`

@@ -94,6 +94,10 @@ func (s *Store) Reap(ctx context.Context, grace time.Duration) (int, error) {
 	return len(lapsed), ctx.Err()
 }
 
+// Reconcile implements core.KeeperStore. Everything is asked of the records
+// themselves; the queues alone could disagree with them.
+func (s *Store) Reconcile(ctx context.Context) (int, bool, error) { return 0, true, ctx.Err() }
+
 // Orphan implements core.KeeperStore.
 func (s *Store) Orphan(ctx context.Context, dead []core.DispatcherID, principal string) (int, error) {
 	s.mu.Lock()

@@ -197,3 +197,6 @@ func (b *bench) task(id core.TaskID) core.Task {
 
 // raw is a client of the shared server for what a Store has no verb for.
 func (b *bench) raw() *redis.Client { return b.client }
+
+// redisZ is a member of an index, with the score of most.
+func redisZ(id core.TaskID) redis.Z { return redis.Z{Member: string(id)} }

@@ -42,7 +42,7 @@ func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 		Now:    clock.Val(),
 		Queued: depths[0].Val(), Delayed: depths[1].Val(), Running: depths[2].Val(),
 		Store:   core.StoreInfo{Kind: "redis", Version: s.server.version, Durability: s.server.durability, Memory: used, Since: since},
-		Through: counters.Val()["through"],
+		Through: counters.Val()["through"], Repaired: asNumber(counters.Val()["repaired"]),
 	}
 	if ids := oldest.Val(); len(ids) > 0 {
 		// The lowest id is the one submitted first. A delayed one waits only

@@ -115,6 +115,7 @@ type Store struct {
 	scripts scripts
 	server  server // what Open found
 	present present
+	walk    walker
 
 	ending context.Context // is done when the store is closed
 	end    context.CancelFunc
