@@ -37,6 +37,24 @@ func (d *diary) String() string {
 
 func (d *diary) times(what string) int { return strings.Count(d.String(), what) }
 
+// twice returns a line that says of an address what the line before has said
+// already. How many lines there are depends on how fast the machine is: on a slow
+// one a connection is given up before it is refused.
+func (d *diary) twice(url string) string {
+	last := ""
+	for line := range strings.Lines(d.String()) {
+		_, says, _ := strings.Cut(line, "msg=")
+		if !strings.Contains(says, "url="+url) {
+			continue
+		}
+		if says == last {
+			return line
+		}
+		last = says
+	}
+	return ""
+}
+
 // impatient has workers try again and again, as tests have no time.
 func impatient(b *workertest.Bench, d *diary) {
 	b.Conn.Silence, b.Conn.Logger, b.Beat = 100*time.Millisecond, d.logger(), 10*time.Millisecond
@@ -63,8 +81,8 @@ func TestTheWrongPort(t *testing.T) {
 			b.AddAt(1, proxy.Address())
 			b.Until("it has come back again and again", func() bool { return proxy.Taken() > 8 })
 			want := "still trying: refused: this port is for " + string(c.wrong.Name) + " workers: type faasctl worker " + string(c.wrong.Name) + " N URL"
-			if n := conns.times(want); n != 1 {
-				t.Errorf("the worker logs it %d times:\n%s", n, conns)
+			if line := conns.twice(proxy.Address()); line != "" || conns.times(want) == 0 {
+				t.Errorf("the worker repeats itself, or does not say it: %s\n%s", line, conns)
 			}
 			if n := hubs.times("a " + string(c.right.Name) + " worker has come to this port"); n != 1 {
 				t.Errorf("the dispatcher logs it %d times:\n%s", n, hubs)
@@ -153,8 +171,8 @@ func TestWhatIsNoDispatcher(t *testing.T) {
 			proxy.Off(true)
 			w := b.AddAt(1, proxy.Address())
 			b.Until("it has come back again and again", func() bool { return proxy.Taken() > 20 })
-			if n := strings.Count(log.String(), "url="+proxy.Address()); n >= proxy.Taken()/2 {
-				t.Errorf("it says %d times what it has found:\n%s", n, log)
+			if line := log.twice(proxy.Address()); line != "" {
+				t.Errorf("it repeats itself: %s\n%s", line, log)
 			}
 			proxy.Off(false)
 			b.Joined(1)
@@ -195,8 +213,11 @@ func TestTheWrongKeys(t *testing.T) {
 				b.Until("the dispatcher says: "+heard, func() bool { return hub.times(heard) > 0 })
 				was := proxy.Taken()
 				b.Until("it has come back", func() bool { return proxy.Taken() > was+3 })
-				if n, m := log.times("still trying: "+says), hub.times(heard); n != 1 || m != 1 {
-					t.Errorf("the worker says %d times %s, the dispatcher %d times %s", n, says, m, heard)
+				if line := log.twice(proxy.Address()); line != "" {
+					t.Errorf("the worker repeats itself: %s\n%s", line, log)
+				}
+				if n := hub.times(heard); n != 1 {
+					t.Errorf("the dispatcher says %d times: %s", n, heard)
 				}
 			}
 			try(&zmqloop.ClientCurve{Key: stranger, Server: ring.server.Public}, "refused: the dispatcher does not know this worker's key", "an unknown key was refused")
@@ -211,7 +232,7 @@ func TestTheWrongKeys(t *testing.T) {
 			impatient(b, log)
 			b.Conn.Curve = &zmqloop.ClientCurve{Key: stranger, Server: ring.server.Public}
 			w := b.Add(1)
-			b.Until("it is refused", func() bool { return log.times("does not know this worker's key") == 1 })
+			b.Until("it is refused", func() bool { return log.times("does not know this worker's key") > 0 })
 			ring.admit("friend", stranger)
 			b.Joined(1)
 			w.Stop()
