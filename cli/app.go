@@ -106,6 +106,8 @@ func (e *environment) verbs() []*urfave.Command {
 		logsCommand(e),
 		cancelCommand(e),
 		retryCommand(e),
+		deadCommand(e),
+		undoCommand(e),
 		taskCommand(e),
 
 		upCommand(e),

@@ -8,10 +8,24 @@ import (
 
 func cancelCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
-		Name: "cancel", Category: catTasks, Usage: "end tasks: waiting ones at once, running ones by a signal", ArgsUsage: "TASK... | -",
-		Description: "Exit code 9 when a task had ended before, 4 when there is no such task.",
-		Flags:       append(urlFlags(), outputFlag("table", "json", "id")),
+		Name: "cancel", Category: catTasks, Usage: "end tasks: waiting ones at once, running ones by a signal", ArgsUsage: "TASK... | - | --fn NAME | --all",
+		Description: "Exit code 9 when a task had ended before, 4 when there is no such task.\n" +
+			"With --fn, --state, --queue or --all: every task that has not ended and fits. Shows how many there are and asks;\n" +
+			"--yes does not ask. Takes effect after 5 s: until then faasctl undo stops it.",
+		Flags: append(urlFlags(), fnFlag(), queueFlag(),
+			&urfave.StringFlag{Name: "state", Usage: "only tasks in this `STATE`: queued, delayed, running"},
+			&urfave.BoolFlag{Name: "all", Usage: "every task that has not ended"},
+			yesFlag(), nowFlag(), outputFlag("table", "json", "id")),
 		Action: func(c *urfave.Context) error {
+			if filtered := given(c, "fn", "queue", "state", "all"); filtered != "" {
+				if c.Args().Present() {
+					return usage("--%s chooses the tasks, but %q names one as well", filtered, clip(c.Args().First(), 64))
+				}
+				return e.bulk(c, core.OperationCancel)
+			}
+			if flag := given(c, "yes", "now"); flag != "" {
+				return usage("--%s is for a cancel of many tasks", flag).WithHint("choose them with --fn, --state, --queue or --all")
+			}
 			as, err := format(c, "table", "json", "id")
 			if err != nil {
 				return err
@@ -32,6 +46,16 @@ func cancelCommand(e *environment) *urfave.Command {
 			return e.verdicts(as, ids, verdicts)
 		},
 	}
+}
+
+// given is the first of these flags that is on the line, or "".
+func given(c *urfave.Context, names ...string) string {
+	for _, name := range names {
+		if c.IsSet(name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // verdicts prints what a cancel did to each task.

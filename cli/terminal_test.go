@@ -110,6 +110,13 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 	s.says("POST /v1/functions", 200, wire.Registration{Function: f, Outcome: core.RegisteredNew})
 	s.says("POST /v1/tasks:cancel", 200, wire.CancelledBatch{Tasks: []wire.Cancelled{{ID: task.ID, Verdict: core.CancelDone}}})
 	s.says("POST /v1/tasks:retry", 200, wire.SubmittedBatch{Tasks: []wire.Submitted{{ID: task.ID}}})
+	op := core.Operation{ID: core.NewOperationID(), Kind: core.OperationPurge, State: core.OperationUndone}
+	s.says("GET /v1/dead", 200, core.TaskPage{Tasks: []core.Task{task}})
+	s.says("GET /v1/dead/groups", 200, wire.DeadGroups{Groups: []core.FailureGroup{{Kind: core.KindTimeout, Count: 3, Message: "\x1b[31mred"}}})
+	s.says("POST /v1/operations:plan", 200, core.Plan{Kind: core.OperationPurge, Tasks: 3})
+	s.says("POST /v1/operations", 202, op)
+	s.says("GET /v1/operations", 200, wire.Operations{Operations: []core.Operation{op}})
+	s.says("POST /v1/operations/"+string(op.ID)+"/undo", 200, op)
 	s.says("GET /v1/tasks", 200, core.TaskPage{Tasks: []core.Task{task}})
 	s.says("GET /v1/workers", 200, wire.Workers{Workers: []core.Worker{{ID: "w-1", State: core.WorkerRunning}}})
 	s.says("GET /v1/events", 200, []core.Event{})
@@ -142,6 +149,11 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 		{"logs " + id, "out", 0},
 		{"cancel " + id, id, 0},
 		{"retry " + id, id, 0},
+		{"dead ls", "ID", 0},
+		{"dead ls --group-by error", "LETTERS", 0},
+		{"dead purge --yes", "purge 3 tasks", 0},
+		{"undo", "OPERATION", 0},
+		{"undo " + string(op.ID), string(op.ID), 0},
 		{"task ls", "ID", 0},
 		{"task show " + id, "id ", 0},
 		{"top --once", "", 0},
