@@ -67,6 +67,13 @@ func (o *outage) err() error {
 	return nil
 }
 
+func (o *outage) DueOperations(ctx context.Context) ([]core.Operation, time.Duration, error) {
+	if err := o.err(); err != nil {
+		return nil, 0, err
+	}
+	return o.Store.DueOperations(ctx)
+}
+
 func (o *outage) Claim(ctx context.Context, r core.ClaimRequest) ([]core.Claimed, error) {
 	if err := o.err(); err != nil {
 		return nil, err

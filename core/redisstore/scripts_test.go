@@ -100,6 +100,21 @@ func TestRecordStaysCompact(t *testing.T) {
 	}
 }
 
+// What the record says of the only attempt of a task is written nowhere else.
+func TestAFirstAttemptLeavesNoHistory(t *testing.T) {
+	b := newBench(t)
+	ids := b.submit(3)
+	c := b.claim(3)
+	failing := outcome(c[1].Lease, core.Failed)
+	failing.Output.Stdout.Head = []byte("words")
+	b.settle(outcome(c[0].Lease, core.Completed), failing)
+	for _, id := range ids {
+		if n := b.raw().Exists(b.ctx, b.keys.history(id), b.keys.outputs(id)).Val(); n != 0 {
+			t.Fatalf("%d keys hold the history of one attempt", n)
+		}
+	}
+}
+
 func TestManyClassesAreServedInOrder(t *testing.T) {
 	b := newBench(t)
 	// More classes than claim.lua loads at once, so that it has to go on.
