@@ -13,10 +13,10 @@ export CGO_ENABLED := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two cores, and lines that tell a story in order
-.PHONY: help deps build demo test style pytest race soak chaos fuzz bench e2e lint clean
+.PHONY: help deps build demo test style pytest race soak chaos fuzz bench e2e captures lint clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing: libzmq with headers, redis-server, tmux, a private Python with dill
 	@.ci/deps.sh
@@ -61,6 +61,9 @@ bench: deps build ## Benchmarks
 
 e2e: deps build ## The built program as users run it: stacks, kills, terminals; without the race detector
 	$(GO) test -count=1 $(TESTFLAGS) ./cli/...
+
+captures: deps build ## The pictures of the README anew, from the program in tmux
+	$(PYTHON) -B .ci/captures.py bin/faasctl docs/img
 
 lint: style ## gofmt, go vet, staticcheck, shellcheck
 	@if $(GO) run $(STATICCHECK) -version >/dev/null 2>&1; then \
