@@ -39,7 +39,9 @@ func callFlags() []urfave.Flag {
 		&urfave.IntFlag{Name: "retries", Usage: "start it again up to `N` times when it fails; default: the function's"},
 		&urfave.DurationFlag{Name: "expires", Usage: "do not run it when it waited longer; 0 = it may wait for ever; default: the function's"},
 		&urfave.IntFlag{Name: "priority", Value: core.DefaultPriority, Usage: "0 to 9, 9 first"},
+		&urfave.StringFlag{Name: "queue", Usage: "put it into the queue `NAME`; default: " + core.DefaultQueue},
 		&urfave.DurationFlag{Name: "in", Usage: "queue it only after so long"},
+		&urfave.StringFlag{Name: "at", Usage: "queue it only at this `TIME`: 15:04 today, or 2006-01-02T15:04:05+01:00"},
 		&urfave.StringFlag{Name: "key", Usage: "run at most once under this `KEY`, such as order-42: a second run answers with the task of the first"},
 		&urfave.StringSliceFlag{Name: "label", Usage: "keep `NAME=VALUE` with the task; may be repeated"},
 	}
@@ -98,7 +100,7 @@ func (e *environment) run(c *urfave.Context) error {
 
 // readCall reads the flags of a call.
 func (e *environment) readCall(c *urfave.Context) (client.Call, error) {
-	call := client.Call{Timeout: c.Duration("timeout"), Delay: c.Duration("in"), Key: c.String("key")}
+	call := client.Call{Timeout: c.Duration("timeout"), Delay: c.Duration("in"), Queue: c.String("queue"), Key: c.String("key")}
 	switch words := c.Args().Slice(); {
 	case len(words) == 0 || words[0] == "":
 		return call, usage("which function?").WithHint("faasctl run NAME --args '[3, 4]', or a file: faasctl run fn.py; faasctl fn ls lists what there is")
@@ -118,6 +120,9 @@ func (e *environment) readCall(c *urfave.Context) (client.Call, error) {
 		call.Expires = new(c.Duration("expires"))
 	}
 	var err error
+	if call.At, err = timeOf(c, time.Now()); err != nil {
+		return call, err
+	}
 	if call.Labels, err = labelsOf(c); err != nil {
 		return call, err
 	}

@@ -216,7 +216,7 @@ func describeTask(task core.Task, spec core.Spec, result *core.Result) [][2]stri
 	}
 	add("retries", retriesText(spec))
 	if spec.Expires > 0 {
-		add("expires", "after waiting "+spec.Expires.String())
+		add("expires", "after waiting "+spec.Expires.String()+", at "+clock(task.Expires))
 	}
 	for name, value := range spec.Labels {
 		add("label", name+"="+value)

@@ -106,6 +106,9 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 	f := wire.Function{Function: core.Function{ID: task.Function, Name: "add", Version: 1, Codec: core.Source, Latest: true, Signature: "(a, b)"}}
 	s.says("GET /v1/functions", 200, wire.Functions{Functions: []wire.Function{f}})
 	s.says("GET /v1/functions/add", 200, f)
+	s.says("PATCH /v1/functions/add", 200, wire.Changed{Function: f, Changed: []string{"retries"}})
+	s.says("GET /v1/queues", 200, wire.Queues{Queues: []core.QueueInfo{{Name: "default", Queued: 7}}})
+	s.says("POST /v1/queues/default/pause", 200, wire.PausedQueue{Name: "default", Paused: true, Changed: true})
 	s.says("DELETE /v1/functions/add", 200, wire.Functions{Functions: []wire.Function{f}})
 	s.says("POST /v1/functions", 200, wire.Registration{Function: f, Outcome: core.RegisteredNew})
 	s.says("POST /v1/tasks:cancel", 200, wire.CancelledBatch{Tasks: []wire.Cancelled{{ID: task.ID, Verdict: core.CancelDone}}})
@@ -143,7 +146,10 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 		{"run add", "task " + id, 0},
 		{"fn ls", "FUNCTION", 0},
 		{"fn show add", "function   add@1", 0},
+		{"fn set add --retries 1", string(f.ID), 0},
 		{"fn rm add", "removed add@1", 0},
+		{"queue ls", "QUEUE", 0},
+		{"queue pause default", "default  paused", 0},
 		{"status " + id, "ID", 0},
 		{"result " + id, "7", 0},
 		{"logs " + id, "out", 0},

@@ -51,7 +51,7 @@ func ParseBackoff(text string) (Backoff, error) {
 func (b Backoff) validate() error {
 	switch {
 	case b.First < 0 || b.Last < b.First || b.Last > MaxWait:
-		return Errorf(ErrInvalid, "", "a back-off begins at 0 or more and ends at no less, in ten years at most").
+		return Errorf(ErrInvalid, "", "a back-off begins at 0 or more and ends at no less, in a hundred years at most").
 			WithHint("write it as exp:1s:60s or fixed:5s")
 	case b.First == 0 && b.Last > 0:
 		return Errorf(ErrInvalid, "", "a back-off that begins at 0 cannot grow").WithHint("write it as exp:1s:60s or fixed:0s")

@@ -28,7 +28,7 @@ type Policy struct {
 const (
 	MaxRetries     = 1000
 	MaxConcurrency = 1_000_000
-	MaxWait        = 10 * 366 * 24 * time.Hour // of a delay, an expiry, a back-off
+	MaxWait        = 100 * 366 * 24 * time.Hour // of a delay, an expiry, a back-off
 )
 
 // Equal reports whether both say the same.
@@ -65,7 +65,7 @@ func (p Policy) validate() error {
 	case p.Concurrency < 0 || p.Concurrency > MaxConcurrency:
 		return Errorf(ErrInvalid, "", "concurrency must be between 0 (no cap) and %d, not %d", MaxConcurrency, p.Concurrency)
 	case p.Expires < 0 || p.Expires > MaxWait:
-		return Errorf(ErrInvalid, "", "expires must be between 0 (never) and ten years, not %s", p.Expires)
+		return Errorf(ErrInvalid, "", "expires must be between 0 (never) and a hundred years, not %s", p.Expires)
 	}
 	if err := p.Backoff.validate(); err != nil {
 		return err

@@ -21,7 +21,7 @@ func TestBackoffText(t *testing.T) {
 			t.Errorf("%q came back as %+v, %v", b, again, err)
 		}
 	}
-	for _, text := range []string{"5s", "exp", "exp:1s", "fixed", "fixed:", "fixed:1s:2s", "exp:2s:1s", "fixed:-1s", "exp:0s:1s", "lin:1s:2s", "fixed:5", "exp:1s:100000h"} {
+	for _, text := range []string{"5s", "exp", "exp:1s", "fixed", "fixed:", "fixed:1s:2s", "exp:2s:1s", "fixed:-1s", "exp:0s:1s", "lin:1s:2s", "fixed:5", "exp:1s:1000000h"} {
 		if b, err := ParseBackoff(text); err == nil || HintOf(err) == "" {
 			t.Errorf("%q reads as %q, %v", text, b, err)
 		}

@@ -153,6 +153,15 @@ func (s *Service) Stats(ctx context.Context) (Stats, error) {
 // Queues returns the queues that hold tasks.
 func (s *Service) Queues(ctx context.Context) ([]QueueInfo, error) { return s.store.Queues(ctx) }
 
+// PauseQueue stops the handing out of a queue's tasks, or resumes it; changed is
+// false when it was so already. A queue may be paused before it has tasks.
+func (s *Service) PauseQueue(ctx context.Context, name string, paused bool) (changed bool, err error) {
+	if err := checkQueue(name); err != nil {
+		return false, err
+	}
+	return s.store.PauseQueue(ctx, name, paused)
+}
+
 // FunctionStats returns the numbers of every function that was called.
 func (s *Service) FunctionStats(ctx context.Context) ([]FunctionStats, error) {
 	all, err := s.store.FunctionStats(ctx)

@@ -231,17 +231,25 @@ func (s *Service) checkSpec(spec Spec, delay time.Duration) error {
 	case spec.Timeout < 0 || delay < 0:
 		return Errorf(ErrInvalid, "", "times must not be negative")
 	case delay > MaxWait:
-		return Errorf(ErrInvalid, "", "a task cannot wait for more than ten years")
+		return Errorf(ErrInvalid, "", "a task cannot wait for more than a hundred years")
 	case spec.Expires < 0 || spec.Expires > MaxWait:
-		return Errorf(ErrInvalid, "", "expires must be between 0 (never) and ten years, not %s", spec.Expires)
+		return Errorf(ErrInvalid, "", "expires must be between 0 (never) and a hundred years, not %s", spec.Expires)
 	case spec.Retries < 0 || spec.Retries > MaxRetries:
 		return Errorf(ErrInvalid, "", "retries must be between 0 and %d, not %d", MaxRetries, spec.Retries)
 	case spec.Priority < 0 || spec.Priority > 9:
 		return Errorf(ErrInvalid, "", "the priority must be between 0 and 9, not %d", spec.Priority)
-	case CheckName(spec.Queue) != nil:
-		return Errorf(ErrInvalid, "", "%q cannot name a queue", clip(spec.Queue, 64)).WithHint("use letters, digits, _ . -")
+	}
+	if err := checkQueue(spec.Queue); err != nil {
+		return err
 	}
 	return CheckArgs(spec.Codec, spec.Args)
+}
+
+func checkQueue(name string) error {
+	if CheckName(name) != nil {
+		return Errorf(ErrInvalid, "", "%q cannot name a queue", clip(name, 64)).WithHint("use letters, digits, _ . -")
+	}
+	return nil
 }
 
 // CheckArgs looks at the outline of encoded arguments: a pickle, or the JSON

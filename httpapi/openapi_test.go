@@ -114,7 +114,7 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 	served := 0
 	for path, methods := range st.document().Paths {
 		for method, op := range methods {
-			target := strings.NewReplacer("{task_id}", id, "{id}", id, "{ref}", "f@1").Replace(path)
+			target := strings.NewReplacer("{task_id}", id, "{id}", id, "{ref}", "f@1", "{name}", "default").Replace(path)
 			if op.OperationID == "top" { // has no end: TestTopIsWatched reads it
 				served++
 				continue

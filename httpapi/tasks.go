@@ -92,7 +92,7 @@ func callRequest(call *wire.Call) (core.SubmitRequest, error) {
 	return core.SubmitRequest{
 		Function: call.Function, Codec: core.JSON, Args: pair, Timeout: time.Duration(call.Timeout), Retries: call.Retries,
 		Expires: (*time.Duration)(call.Expires),
-		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: time.Duration(call.Delay), Key: call.Key,
+		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: time.Duration(call.Delay), At: call.At, Key: call.Key,
 	}, nil
 }
 

@@ -27,7 +27,7 @@ type pair struct {
 	tasks  []core.TaskID
 	claims []core.ClaimRequest // of the last minute, which is how long they are remembered
 	since  int64               // when the first of claims was made
-	leases []core.Lease // of all claims ever
+	leases []core.Lease        // of all claims ever
 	count  int
 }
 

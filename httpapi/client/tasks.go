@@ -23,6 +23,7 @@ type Call struct {
 	Priority     *int              // nil = core.DefaultPriority
 	Labels       map[string]string //
 	Delay        time.Duration     // > 0: queued only then
+	At           time.Time         // not zero: queued only then, by the store's clock; excludes Delay
 	Key          string            // makes calls with it one task; "" = none
 }
 
@@ -30,7 +31,7 @@ func (call Call) wire() wire.Call {
 	return wire.Call{
 		Function: call.Function, Args: call.Args, Kwargs: call.Kwargs, Timeout: wire.Duration(call.Timeout), Retries: call.Retries,
 		Expires: (*wire.Duration)(call.Expires),
-		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: wire.Duration(call.Delay), Key: call.Key,
+		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: wire.Duration(call.Delay), At: call.At, Key: call.Key,
 	}
 }
 

@@ -107,6 +107,7 @@ type Call struct {
 	Priority *int              `json:"priority,omitempty" doc:"0 to 9, 9 first; default 5" minimum:"0" maximum:"9"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Delay    Duration          `json:"delay,omitzero" doc:"how long to wait before it is queued"`
+	At       time.Time         `json:"at,omitzero" doc:"when it is queued, by the store's clock; excludes delay"`
 	Key      string            `json:"key,omitempty" doc:"idempotency key: calls of one function name with the same key are one task, as long as that is kept; another body with it is a conflict" maxLength:"256" example:"order-42"`
 }
 
@@ -146,6 +147,18 @@ type Spec struct {
 // Attempts is a task's history.
 type Attempts struct {
 	Attempts []core.Attempt `json:"attempts" doc:"oldest first: at most the last 20 before the present one, and that"`
+}
+
+// Queues is a listing of queues that hold tasks or are paused.
+type Queues struct {
+	Queues []core.QueueInfo `json:"queues"`
+}
+
+// PausedQueue says what a pause or a resume did.
+type PausedQueue struct {
+	Name    string `json:"name"`
+	Paused  bool   `json:"paused" doc:"whether it is paused now"`
+	Changed bool   `json:"changed" doc:"false: it was so already"`
 }
 
 // IDs names tasks.
