@@ -136,10 +136,11 @@ var bulkCases = map[string]func(*fixture){
 		f.die(fn.ID, core.MaxBatch)
 		f.die(fn.ID, core.MaxBatch)
 		op := f.operation(core.OperationRetry, 0)
-		// Four drivers at once, each stopped after a moment, again and again.
-		for !f.opEnded(op.ID) {
+		// Four drivers at once, each stopped after a moment, again and again. The
+		// moment grows, as a busy machine may not get one step done in the first.
+		for moment := 50 * time.Millisecond; !f.opEnded(op.ID); moment += moment / 2 {
 			f.must(f.ctx.Err())
-			ctx, stop := context.WithTimeout(f.ctx, 50*time.Millisecond)
+			ctx, stop := context.WithTimeout(f.ctx, moment)
 			var drivers sync.WaitGroup
 			for range 4 {
 				s, err := core.NewService(core.ServiceConfig{Store: f.Store})
