@@ -43,20 +43,31 @@ func Run(t *testing.T, mode Mode) {
 	}
 }
 
+// evenShares: four equal workers get equal parts of equal tasks. A machine that
+// leaves one of them waiting for a core makes shares uneven that are not, so one
+// of several rounds has to be even.
 func evenShares(t *testing.T, mode Mode) {
+	const rounds = 5
 	b := NewBench(t, mode)
 	workers := b.Start(4, 4, 4, 4)
 	b.Joined(4)
 	b.Function("t10ms")
-	b.Await(b.Calls("t10ms", 1000), core.Completed)
-	low, high := 1000, 0
-	for _, w := range workers {
-		n := len(w.Runner.Begun())
-		low, high = min(low, n), max(high, n)
+	before := make([]int, len(workers))
+	for range rounds {
+		b.Await(b.Calls("t10ms", 1000), core.Completed)
+		low, high := 1000, 0
+		for i, w := range workers {
+			all := len(w.Runner.Begun())
+			n := all - before[i]
+			before[i] = all
+			low, high = min(low, n), max(high, n)
+		}
+		if float64(high) <= 1.1*float64(low) {
+			return
+		}
+		t.Logf("shares lie between %d and %d", low, high)
 	}
-	if float64(high) > 1.1*float64(low) {
-		t.Errorf("shares lie between %d and %d", low, high)
-	}
+	t.Errorf("no round of %d was even", rounds)
 }
 
 func neverMoreThanSlots(t *testing.T, mode Mode) {
