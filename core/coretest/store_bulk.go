@@ -136,22 +136,27 @@ var bulkCases = map[string]func(*fixture){
 		f.die(fn.ID, core.MaxBatch)
 		f.die(fn.ID, core.MaxBatch)
 		op := f.operation(core.OperationRetry, 0)
-		// Four drivers at once, each stopped after a moment, again and again. The
-		// moment grows, as a busy machine may not get one step done in the first.
-		for moment := 50 * time.Millisecond; !f.opEnded(op.ID); moment += moment / 2 {
-			f.must(f.ctx.Err())
-			ctx, stop := context.WithTimeout(f.ctx, moment)
+		// Four drivers at once, stopped in the middle of something as soon as one of
+		// them has got on, again and again.
+		for before := -1; op.Applied > before && !op.State.Ended(); {
+			before = op.Applied
+			ctx, stop := context.WithCancel(f.ctx)
 			var drivers sync.WaitGroup
 			for range 4 {
 				s, err := core.NewService(core.ServiceConfig{Store: f.Store})
 				f.must(err)
 				drivers.Go(func() { _ = s.Run(ctx) })
 			}
-			drivers.Wait()
+			f.eventually("a step", func() (on bool) {
+				var err error
+				op, err = f.Operation(f.ctx, op.ID)
+				f.must(err)
+				return op.Applied > before && op.Applied > 0 || op.State.Ended()
+			})
 			stop()
+			drivers.Wait()
 		}
-		done, err := f.Operation(f.ctx, op.ID)
-		f.must(err)
+		done := op
 		stats, err := f.Stats(f.ctx)
 		f.must(err)
 		if done.Applied != 2*core.MaxBatch || stats.Queued != 2*core.MaxBatch || stats.Totals.Submitted != 4*core.MaxBatch {
@@ -244,10 +249,4 @@ func (f *fixture) endOf(s *core.Service, id core.OperationID) core.Operation {
 		f.Fatalf("it has not ended: %+v", op)
 	}
 	return op
-}
-
-func (f *fixture) opEnded(id core.OperationID) bool {
-	op, err := f.Operation(f.ctx, id)
-	f.must(err)
-	return op.State.Ended()
 }
