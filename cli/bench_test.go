@@ -9,6 +9,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"faasctl/core"
+	"faasctl/httpapi/client"
 )
 
 // BenchmarkRunWarm is what `faasctl run` on a warm function adds to the
@@ -46,4 +49,61 @@ func BenchmarkRunWarm(b *testing.B) {
 	slices.Sort(added)
 	b.ReportMetric(added[len(added)/2], "ms-added-p50")
 	b.ReportMetric(added[len(added)*99/100], "ms-added-p99")
+}
+
+// BenchmarkFlood is what 20,000 waiting calls of one function add to the wait of
+// another's, from its submission to its start, on a whole stack. Target for the
+// p99: at most twice the unloaded one plus one call of the flood (20 ms).
+func BenchmarkFlood(b *testing.B) {
+	home := b.TempDir()
+	env := cleanEnv(b, home)
+	s, err := startStack(env, home, "up", "-w", "2", "--listen", "127.0.0.1:0", "--data", filepath.Join(home, "data"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = s.stop(syscall.SIGTERM) }()
+	env = append(env, "FAASCTL_URL="+s.url)
+	file := write(b, home, "calls.py", "import time\ndef flood(n):\n    time.sleep(0.02)\ndef probe():\n    time.sleep(0.001)\n")
+	for _, name := range []string{"flood", "probe"} {
+		if _, said, code := command(b, env, home, "", "register", file+"::"+name); code != 0 {
+			b.Fatal(said)
+		}
+	}
+	const flood, probes = 20_000, 300
+	wait := func() (p50, p99 float64) {
+		var waits []float64
+		for range probes {
+			submitted, err := s.api.Submit(b.Context(), client.Call{Function: "probe"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			task, err := s.api.Task(b.Context(), submitted.ID, time.Minute)
+			if err != nil || task.State != core.Completed {
+				b.Fatal(task, err)
+			}
+			waits = append(waits, float64(task.Started.Sub(task.Submitted).Microseconds())/1000)
+		}
+		slices.Sort(waits)
+		return waits[probes/2], waits[probes*99/100]
+	}
+	wait() // it learns what a probe costs
+	for b.Loop() {
+		p50, p99 := wait()
+		b.ReportMetric(p50, "ms-unloaded-p50")
+		b.ReportMetric(p99, "ms-unloaded-p99")
+		calls := make([]client.Call, flood)
+		for i := range calls {
+			calls[i] = client.Call{Function: "flood", Args: []byte("[" + strconv.Itoa(i) + "]")}
+		}
+		if _, err := s.api.SubmitBatch(b.Context(), calls); err != nil {
+			b.Fatal(err)
+		}
+		loaded50, loaded99 := wait()
+		b.ReportMetric(loaded50, "ms-flooded-p50")
+		b.ReportMetric(loaded99, "ms-flooded-p99")
+		b.ReportMetric(2*p99+20, "ms-allowed-p99")
+		if stats, err := s.api.Stats(b.Context()); err != nil || stats.Queued < flood/4 {
+			b.Fatalf("the flood was over: %d wait, %v", stats.Queued, err)
+		}
+	}
 }

@@ -74,3 +74,50 @@ func BenchmarkRenew(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkClaim is what a claim of 100 tasks costs the server, per task, with few
+// and with many waiting. ratio is the cost against that with 1,000: target 1.5 at
+// most.
+func BenchmarkClaim(b *testing.B) {
+	few := 0.0
+	for _, waiting := range []int{1000, 100_000} {
+		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
+			s := newBench(b)
+			fns := make([]core.FunctionID, 20)
+			for i := range fns {
+				fns[i] = s.function(fmt.Sprint("f", i)).ID
+			}
+			for n := 0; n < waiting; n += core.MaxBatch {
+				at := n
+				s.submit(core.MaxBatch, func(item *core.Submission) {
+					item.Spec.Function, item.Spec.Priority = fns[at%len(fns)], at/len(fns)%10
+					at++
+				})
+			}
+			busy, claims := 0.0, 0
+			b.ResetTimer()
+			for range b.N {
+				before := s.cpu()
+				claimed := s.claim(100)
+				busy += s.cpu() - before
+				b.StopTimer()
+				if claims += len(claimed); len(claimed) != 100 {
+					b.Fatalf("claimed %d", len(claimed))
+				}
+				leases := make([]core.Lease, len(claimed))
+				for i, c := range claimed {
+					leases[i] = c.Lease
+				}
+				_, err := s.Release(s.ctx, leases, core.ReleaseGraceful, "")
+				s.must(err)
+				b.StartTimer()
+			}
+			cost := busy * 1e6 / float64(claims)
+			b.ReportMetric(cost, "redis-us/task")
+			if waiting == 1000 {
+				few = cost
+			}
+			b.ReportMetric(cost/few, "ratio")
+		})
+	}
+}
