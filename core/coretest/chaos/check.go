@@ -290,6 +290,9 @@ func (c *checker) between(a, b time.Time) bool {
 
 // indexes: listings, depths and counters say what the records say.
 func (c *checker) indexes() {
+	if n := c.Stats.Repaired; n > 0 {
+		c.bad(Index, "", "%d entries did not say what the records say, and were repaired", n)
+	}
 	count := map[core.State]int64{}
 	for id, task := range c.Tasks {
 		count[task.State]++

@@ -113,6 +113,7 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 		{"an epoch is given out twice", func(h *History) { h.Grants[2].Epoch = h.Grants[1].Epoch }, Epochs},
 		{"a claim does not raise the epoch", func(h *History) { h.change("t1", func(e *Ended) { e.Epoch = 1 }) }, Epochs},
 		{"an attempt is not counted", func(h *History) { h.change("t3", func(e *Ended) { e.Attempt = 1 }) }, Epochs},
+		{"an entry had to be repaired", func(h *History) { h.Stats.Repaired = 1 }, Index},
 		{"a listing misses a task", func(h *History) { delete(h.Listed[core.Completed], "t0") }, Index},
 		{"a listing keeps a task", func(h *History) { h.Listed[core.Queued]["t0"] = true }, Index},
 		{"the listing of all misses a task", func(h *History) { delete(h.All, "t0") }, Index},
