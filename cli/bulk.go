@@ -47,7 +47,7 @@ func bulkFilter(c *urfave.Context) (core.BulkFilter, error) {
 	return filter, nil
 }
 
-// verbWords are the words of an operation: to do, will do, done, not done.
+// verbWords are the words of an operation: what is to do, and what was done.
 var verbWords = map[core.OperationKind]struct{ do, done string }{
 	core.OperationCancel: {"cancel", "cancelled"},
 	core.OperationRetry:  {"retry", "retried"},
