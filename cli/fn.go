@@ -8,6 +8,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"faasctl/core"
+	"faasctl/httpapi/client"
 	"faasctl/httpapi/wire"
 )
 
@@ -24,19 +25,7 @@ func fnListCommand(e *environment) *urfave.Command {
 		Flags: append(urlFlags(),
 			&urfave.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "older versions as well"},
 			outputFlag("table", "json", "id")),
-		Action: func(c *urfave.Context) error {
-			as, err := format(c, "table", "json", "id")
-			if err != nil {
-				return err
-			}
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			api, err := e.client(c)
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		Action: e.listing(func(c *urfave.Context, api *client.Client, as string) error {
 			all, err := api.Functions(c.Context)
 			if err != nil {
 				return err
@@ -58,7 +47,7 @@ func fnListCommand(e *environment) *urfave.Command {
 				e.note("older versions: %d (--all)", hidden)
 			}
 			return nil
-		},
+		}),
 	}
 }
 
@@ -71,12 +60,7 @@ func (e *environment) listFunctions(as string, functions []core.Function) error 
 		}
 		return e.jsonLine(documents)
 	case "id":
-		for _, f := range functions {
-			if err := e.data([]byte(string(f.ID) + "\n")); err != nil {
-				return err
-			}
-		}
-		return nil
+		return ids(e, functions, func(f core.Function) string { return string(f.ID) })
 	}
 	list := &table{head: []string{"FUNCTION", "ID", "KIND", "REGISTERED", "SIGNATURE"}}
 	now := time.Now()

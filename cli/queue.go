@@ -7,6 +7,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"faasctl/core"
+	"faasctl/httpapi/client"
 	"faasctl/httpapi/wire"
 )
 
@@ -26,25 +27,13 @@ func queueListCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
 		Name: "ls", Usage: "the queues that hold tasks or are paused",
 		Flags: append(urlFlags(), outputFlag("table", "json", "id")),
-		Action: func(c *urfave.Context) error {
-			as, err := format(c, "table", "json", "id")
-			if err != nil {
-				return err
-			}
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			api, err := e.client(c)
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		Action: e.listing(func(c *urfave.Context, api *client.Client, as string) error {
 			all, err := api.Queues(c.Context)
 			if err != nil {
 				return err
 			}
 			return e.listQueues(as, all)
-		},
+		}),
 	}
 }
 
@@ -53,12 +42,7 @@ func (e *environment) listQueues(as string, all []core.QueueInfo) error {
 	case "json":
 		return e.jsonLine(append([]core.QueueInfo{}, all...))
 	case "id":
-		for _, q := range all {
-			if err := e.data([]byte(q.Name + "\n")); err != nil {
-				return err
-			}
-		}
-		return nil
+		return ids(e, all, func(q core.QueueInfo) string { return q.Name })
 	}
 	if len(all) == 0 {
 		e.note("no task waits in a queue, and none is paused\n  → faasctl run FUNCTION --queue NAME puts one into a queue of its own")

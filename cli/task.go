@@ -30,19 +30,7 @@ func taskListCommand(e *environment) *urfave.Command {
 			&urfave.IntFlag{Name: "limit", Value: 50, Usage: "at most `N` tasks; 0 = all"},
 			&urfave.StringFlag{Name: "before", Usage: "only tasks older than this `TASK`: the next page"},
 			outputFlag("table", "json", "id")),
-		Action: func(c *urfave.Context) error {
-			as, err := format(c, "table", "json", "id")
-			if err != nil {
-				return err
-			}
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			api, err := e.client(c)
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		Action: e.listing(func(c *urfave.Context, api *client.Client, as string) error {
 			filter, err := taskFilter(c, api)
 			if err != nil {
 				return err
@@ -52,7 +40,7 @@ func taskListCommand(e *environment) *urfave.Command {
 				return err
 			}
 			return e.showPage(as, page, filter)
-		},
+		}),
 	}
 }
 

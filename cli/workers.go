@@ -9,6 +9,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"faasctl/core"
+	"faasctl/httpapi/client"
 )
 
 func workersCommand(e *environment) *urfave.Command {
@@ -22,25 +23,13 @@ func workersListCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
 		Name: "ls", Usage: "who is there, and who was within a minute",
 		Flags: append(urlFlags(), outputFlag("table", "json", "id")),
-		Action: func(c *urfave.Context) error {
-			as, err := format(c, "table", "json", "id")
-			if err != nil {
-				return err
-			}
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			api, err := e.client(c)
-			if err != nil {
-				return err
-			}
-			defer api.Close()
+		Action: e.listing(func(c *urfave.Context, api *client.Client, as string) error {
 			all, err := api.Workers(c.Context)
 			if err != nil {
 				return err
 			}
 			return e.listWorkers(as, all)
-		},
+		}),
 	}
 }
 
@@ -49,12 +38,7 @@ func (e *environment) listWorkers(as string, all []core.Worker) error {
 	case "json":
 		return e.jsonLine(all)
 	case "id":
-		for _, w := range all {
-			if err := e.data([]byte(string(w.ID) + "\n")); err != nil {
-				return err
-			}
-		}
-		return nil
+		return ids(e, all, func(w core.Worker) string { return string(w.ID) })
 	}
 	if len(all) == 0 {
 		e.note("no workers\n  → start a dispatcher with some: faasctl dispatcher -m local -w 2; or connect one: faasctl worker push auto tcp://HOST:5555")
