@@ -205,7 +205,7 @@ func (s *server) addDispatcher() error {
 // during the drain still hears of it.
 func (s *server) addAPI() error {
 	service, err := core.NewService(core.ServiceConfig{
-		Store: s.back.store, MaxPayload: s.cfg.maxPayload, Python: minor(s.python.Version), Logger: s.cfg.log,
+		Store: s.back.store, MaxPayload: s.cfg.maxPayload, Keep: s.cfg.keepResults, Python: minor(s.python.Version), Logger: s.cfg.log,
 	})
 	if err != nil {
 		return err

@@ -38,6 +38,10 @@ type ServiceConfig struct {
 	// Regret is how long a bulk cancel or purge waits in the journal before it
 	// takes effect, so that it can be undone. Default: 5 s.
 	Regret time.Duration
+	// Keep is how long the results of completed tasks are kept, as far as this
+	// process knows: an older task that is not there is gone, and not unknown.
+	// Default: 24 h.
+	Keep time.Duration
 	// Recheck is how often a waiter looks at the record although no hint
 	// came. Default: 2 s.
 	Recheck time.Duration
@@ -54,6 +58,9 @@ func (c ServiceConfig) withDefaults() ServiceConfig {
 	}
 	if c.Regret == 0 {
 		c.Regret = 5 * time.Second
+	}
+	if c.Keep == 0 {
+		c.Keep = 24 * time.Hour
 	}
 	if c.Recheck == 0 {
 		c.Recheck = 2 * time.Second

@@ -12,14 +12,20 @@ func (s *Service) Task(ctx context.Context, id TaskID) (Task, error) {
 		return Task{}, err
 	}
 	if found[0].ID == "" {
-		return Task{}, unknownTask(id)
+		return Task{}, s.unknownTask(id)
 	}
 	return found[0], nil
 }
 
-func unknownTask(id TaskID) error {
+// unknownTask tells a task that is not kept any more from one that never was, as
+// far as its id can tell: it holds the time of its submission.
+func (s *Service) unknownTask(id TaskID) error {
+	if at, ok := id.Time(); ok && time.Since(at) > s.cfg.Keep {
+		return Errorf(ErrGone, "", "task %s, if there was one, was submitted on %s and is not kept any more", id, at.UTC().Format(time.DateOnly)).
+			WithHint("the server's --keep-results and --keep-failed say for how long tasks are kept after their end")
+	}
 	return Errorf(ErrNotFound, "", "there is no task %s", id).
-		WithHint("results are kept for a day (failed ones 14); faasctl task ls lists what there is")
+		WithHint("faasctl task ls lists what there is")
 }
 
 // Tasks returns many records in the order of ids; one that does not exist has
@@ -47,7 +53,7 @@ func (s *Service) nameOf(ctx context.Context, id FunctionID) string {
 func (s *Service) Spec(ctx context.Context, id TaskID) (Spec, error) {
 	spec, err := s.store.Spec(ctx, id)
 	if err != nil && ClassOf(err) == ErrNotFound {
-		err = unknownTask(id)
+		err = s.unknownTask(id)
 	}
 	return spec, err
 }
@@ -143,7 +149,7 @@ func (s *Service) Retry(ctx context.Context, ids []TaskID) ([]Submitted, error) 
 	for i, task := range tasks {
 		switch {
 		case task.ID == "":
-			answers[i].Err = unknownTask(ids[i])
+			answers[i].Err = s.unknownTask(ids[i])
 			continue
 		case !task.State.Terminal():
 			answers[i].Err = Errorf(ErrConflict, "", "task %s is %s; only a task that has ended is run again", task.ID, task.State)

@@ -387,3 +387,29 @@ func TestRemovalByNameTakesAllVersions(t *testing.T) {
 		}
 	})
 }
+
+// A task that is not there is gone when it is older than what is kept, and else
+// unknown.
+func TestWhatIsNotKeptIsGone(t *testing.T) {
+	service, err := core.NewService(core.ServiceConfig{Store: memstore.New(memstore.Config{}), Keep: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := core.TaskID("01890a5d-ac96-774b-bcce-b302099a8050") // of June 2023
+	for id, want := range map[core.TaskID]*core.Class{
+		old: core.ErrGone, core.NewTaskID(): core.ErrNotFound, "6ba7b810-9dad-11d1-80b4-00c04fd430c8": core.ErrNotFound,
+	} {
+		for what, err := range map[string]error{
+			"task":   func() error { _, err := service.Task(t.Context(), id); return err }(),
+			"spec":   func() error { _, err := service.Spec(t.Context(), id); return err }(),
+			"result": func() error { _, _, err := service.Result(t.Context(), id); return err }(),
+		} {
+			if core.ClassOf(err) != want || core.HintOf(err) == "" {
+				t.Errorf("%s of %s: %v, want %s", what, id, err, want.Name)
+			}
+		}
+	}
+	if at, ok := old.Time(); !ok || at.UTC().Format(time.DateOnly) != "2023-06-30" {
+		t.Errorf("made on %s", at)
+	}
+}

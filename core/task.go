@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"time"
 
@@ -16,6 +17,16 @@ func NewTaskID() TaskID {
 	id := uuid.Must(uuid.NewV7())
 	id[15] &= 0xf0
 	return TaskID(id.String())
+}
+
+// Time is when the id was made, to the millisecond; ok is false for a UUID of
+// another version, which cannot tell.
+func (id TaskID) Time() (at time.Time, ok bool) {
+	parsed, err := uuid.Parse(string(id))
+	if err != nil || parsed.Version() != 7 {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(append([]byte{0, 0}, parsed[:6]...)))), true
 }
 
 // ParseTaskID reads an id in canonical or upper-case form.

@@ -145,9 +145,17 @@ func (s *Server) familyStatus(ctx context.Context, p *familyTask) (*answer[famil
 	}
 	task, err := s.service.Task(ctx, id)
 	if err != nil {
-		return nil, err
+		return nil, familyGone(err)
 	}
 	return reply(familyStatus{id, familyState(task.State)}), nil
+}
+
+// familyGone is 404 for a task that is not kept any more: the family knows no 410.
+func familyGone(err error) error {
+	if errors.Is(err, core.ErrGone) {
+		return core.Errorf(core.ErrNotFound, "", "%s", err.Error()).WithHint("%s", core.HintOf(err))
+	}
+	return err
 }
 
 // familyState maps the finer states onto the four that family clients know.
@@ -168,7 +176,7 @@ func (s *Server) familyResult(ctx context.Context, p *familyResultOf) (*answer[f
 	}
 	task, result, err := s.service.Result(ctx, id)
 	if err != nil && !(errors.Is(err, core.ErrGone) && task.ID == id && task.State.Terminal()) {
-		return nil, err
+		return nil, familyGone(err)
 	}
 	if err != nil && task.State == core.Completed {
 		return nil, err // its value is not kept any more, and nothing stands in for it

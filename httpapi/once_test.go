@@ -154,3 +154,20 @@ func TestARetryIsNotSentTwice(t *testing.T) {
 		t.Fatalf("%d requests, %v", arrived.Load(), err)
 	}
 }
+
+// A task that is not kept any more is 410; to the family's clients 404, as ever.
+func TestGoneTask(t *testing.T) {
+	st := start(t)
+	const old = "01890a5d-ac96-774b-bcce-b302099a8050"
+	for path, want := range map[string]int{
+		"/v1/tasks/" + old: 410, "/v1/tasks/" + old + "/result": 410, "/v1/tasks/" + old + "/spec": 410, "/v1/tasks/" + old + "/logs": 410,
+		"/status/" + old: 404, "/result/" + old: 404, "/v1/tasks/" + string(core.NewTaskID()): 404,
+	} {
+		answer, err := st.http.Get(st.server.URL() + path)
+		must(t, err)
+		answer.Body.Close()
+		if answer.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, answer.StatusCode, want)
+		}
+	}
+}

@@ -47,7 +47,7 @@ func taskRoutes(a *api) {
 		OperationID: "tasks-list", Method: http.MethodGet, Path: "/v1/tasks", Tags: tags, RejectUnknownQueryParameters: true,
 		Summary: "List tasks, newest first", Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity},
 	}, a.s.list)
-	idErrors := []int{http.StatusBadRequest, http.StatusNotFound}
+	idErrors := []int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone}
 	declare(a, huma.Operation{
 		OperationID: "tasks-get", Method: http.MethodGet, Path: "/v1/tasks/{id}", Tags: tags, Errors: idErrors, RejectUnknownQueryParameters: true,
 		Summary: "Show a task, or wait for its end",
