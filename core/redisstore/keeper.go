@@ -93,8 +93,13 @@ func (s *Store) Sweep(ctx context.Context, about time.Duration) (forgotten int, 
 			}
 		}
 	}
-	return forgotten, false, nil
+	_, err = s.number(ctx, "sweep", s.scripts.forgetFunction, s.cfg.KeepEvents, millis(s.cfg.KeepFailed), functionsAtOnce)
+	return forgotten, false, err
 }
+
+// functionsAtOnce is how many removed functions are forgotten in one sweep: for each,
+// the bodies of all others are looked at.
+const functionsAtOnce = 10
 
 // Orphan implements core.KeeperStore. Nobody renews the leases of the dead, so
 // the running tasks can be listed first and looked at batch by batch.

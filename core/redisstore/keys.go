@@ -73,6 +73,7 @@ func (k keys) fixed() []string {
 		k.base + "op:tasks:", // 50 family, operation id: list of the tasks that a retry made, each with its old one
 		k.operationsAll(),    // 51 zset of operations by time
 		k.operationsDue(),    // 52 zset of those that have something left to do, by when
+		k.base + "removed",   // 53 zset of removed functions that are not forgotten, by when they were removed
 	}
 }
 

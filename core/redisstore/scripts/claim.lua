@@ -210,7 +210,7 @@ local function serve(queue, want)
     call('ZADD', K.ready .. h, string.format('%.17g', c[1]), c[2])
     call('ZADD', K.turn .. h, now, c[2])
   end
-  if time then call('SET', K.virtual .. h, string.format('%.17g', time)) end
+  if time then call('SET', K.virtual .. h, string.format('%.17g', time), 'EX', 604800) end
   return got, #classes == 0 and not limit
 end
 

@@ -26,7 +26,7 @@ local K = {
   history = KEYS[36], outputs = KEYS[37], dead = KEYS[38], dead_of = KEYS[39], key = KEYS[40],
   expiry = KEYS[41], running = KEYS[42], paused = KEYS[43], parked = KEYS[44], capped = KEYS[45], throttled = KEYS[46],
   rates = KEYS[47], turn = KEYS[48],
-  op = KEYS[49], op_tasks = KEYS[50], ops = KEYS[51], ops_due = KEYS[52],
+  op = KEYS[49], op_tasks = KEYS[50], ops = KEYS[51], ops_due = KEYS[52], removed = KEYS[53],
 }
 local KEEP = tonumber(ARGV[1])
 local CHUNK = 512 -- unpack fails near 8,000 values

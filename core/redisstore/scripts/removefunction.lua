@@ -11,6 +11,7 @@ drain()
 
 local f = call('HMGET', K.fn .. id, 'name', 'identity')
 call('HDEL', K.functions, id)
+call('ZADD', K.removed, now, id)
 call('HDEL', K.fversion, ref)
 call('HDEL', K.fidentity, f[2])
 if call('HGET', K.flatest, f[1]) == id then
