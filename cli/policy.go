@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strconv"
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
@@ -19,6 +20,10 @@ func policyFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "retry-on", Usage: "only these `FAILURES`: exception classes by their exact name, kinds such as timeout, commas between; '' = every"},
 		&urfave.IntFlag{Name: "concurrency", Usage: "at most `N` calls at once, over all workers; 0 = no cap"},
 		&urfave.StringFlag{Name: "rate", Usage: "hand out at most so many calls per time, such as `100/s` or 30/m; 0 = no limit"},
+		&urfave.StringFlag{Name: "memory", Usage: "`SIZE` that a call may have, with all its processes, such as 512MiB; 0 = no limit"},
+		&urfave.Float64Flag{Name: "cpu-seconds", Usage: "processor time that a call may use; 0 = no limit"},
+		&urfave.IntFlag{Name: "processes", Usage: "at most `N` processes and threads of a call at once; 0 = no limit"},
+		&urfave.StringFlag{Name: "isolation", Usage: "`HOW` calls are kept apart: warm (default), fork or fresh"},
 		&urfave.DurationFlag{Name: "expires", Usage: "do not run a call that waited longer; 0 = it may wait for ever"},
 	}
 }
@@ -36,6 +41,26 @@ func policyChange(c *urfave.Context) (change core.PolicyChange, err error) {
 	}
 	if c.IsSet("expires") {
 		change.Expires = new(c.Duration("expires"))
+	}
+	if c.IsSet("memory") {
+		memory, err := parseMemory(c.String("memory"))
+		if err != nil {
+			return change, err
+		}
+		change.Memory = &memory
+	}
+	if c.IsSet("cpu-seconds") {
+		change.CPUSeconds = new(c.Float64("cpu-seconds"))
+	}
+	if c.IsSet("processes") {
+		change.Processes = new(c.Int("processes"))
+	}
+	if c.IsSet("isolation") {
+		isolation := core.Isolation(c.String("isolation"))
+		if err := isolation.Validate(); err != nil {
+			return change, usageOf("--isolation", err)
+		}
+		change.Isolation = &isolation
 	}
 	if c.IsSet("backoff") {
 		backoff, err := core.ParseBackoff(c.String("backoff"))
@@ -128,7 +153,41 @@ func describePolicy(p core.Policy, add func(name, value string)) {
 		add("concurrency", count(p.Concurrency, "call")+" at once")
 	}
 	add("rate", p.Rate.String())
+	describeLimits(p.Limits, add)
 	if p.Expires > 0 {
 		add("expires", "after waiting "+p.Expires.String())
 	}
+}
+
+// describeLimits lists what a call may use, as far as anything limits it.
+func describeLimits(l core.Limits, add func(name, value string)) {
+	if l.Memory > 0 {
+		add("memory", sizeText(l.Memory))
+	}
+	if l.CPUSeconds > 0 {
+		add("cpu-seconds", strconv.FormatFloat(l.CPUSeconds, 'g', -1, 64))
+	}
+	if l.Processes > 0 {
+		add("processes", "at most "+strconv.Itoa(l.Processes))
+	}
+	add("isolation", string(l.Isolation))
+}
+
+// parseMemory reads 0, 536870912, 512MiB or 2GiB.
+func parseMemory(text string) (int64, error) {
+	number, shift := strings.TrimRight(strings.ToLower(strings.TrimSpace(text)), "ib"), 0
+	for i, unit := range []string{"k", "m", "g", "t"} {
+		if trimmed, ok := strings.CutSuffix(number, unit); ok {
+			number, shift = trimmed, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	size := n * float64(int64(1)<<shift)
+	if err != nil || !(size >= 0 && size <= core.MaxMemory) {
+		return 0, usage("--memory %q is not a size", clip(text, 32)).WithHint("write 512MiB, 2GiB or a number of bytes; 0 = no limit")
+	}
+	if err := (core.Limits{Memory: int64(size)}).Validate(); err != nil {
+		return 0, usageOf("--memory", err)
+	}
+	return int64(size), nil
 }

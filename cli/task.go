@@ -162,18 +162,19 @@ func taskShowCommand(e *environment) *urfave.Command {
 func taskDocument(task core.Task, spec core.Spec, result *core.Result, attempts []core.Attempt) any {
 	document := struct {
 		core.Task
-		Timeout  string            `json:"timeout,omitempty"`
-		Retries  int               `json:"retries,omitempty"`
-		Backoff  core.Backoff      `json:"backoff,omitzero"`
-		RetryOn  core.RetryOn      `json:"retry_on,omitempty"`
-		Expires  string            `json:"expires,omitempty"` // how long it may wait
+		Timeout string       `json:"timeout,omitempty"`
+		Retries int          `json:"retries,omitempty"`
+		Backoff core.Backoff `json:"backoff,omitzero"`
+		RetryOn core.RetryOn `json:"retry_on,omitempty"`
+		Expires string       `json:"expires,omitempty"` // how long it may wait
+		core.Limits
 		Labels   map[string]string `json:"labels,omitempty"`
 		RetryOf  core.TaskID       `json:"retry_of,omitempty"`
 		Call     json.RawMessage   `json:"call,omitempty"` // [args, kwargs]
 		Result   *core.Result      `json:"result,omitempty"`
 		Attempts []core.Attempt    `json:"attempts"`
 	}{Task: task, Retries: spec.Retries, Backoff: spec.Backoff, RetryOn: spec.RetryOn, Labels: spec.Labels, RetryOf: spec.RetryOf,
-		Result: result, Attempts: attempts}
+		Result: result, Attempts: attempts, Limits: spec.Limits}
 	if spec.Timeout > 0 {
 		document.Timeout = spec.Timeout.String()
 	}
@@ -203,6 +204,7 @@ func describeTask(task core.Task, spec core.Spec, result *core.Result) [][2]stri
 		add("time-out", spec.Timeout.String())
 	}
 	add("retries", retriesText(spec))
+	describeLimits(spec.Limits, add)
 	if spec.Expires > 0 {
 		add("expires", "after waiting "+spec.Expires.String()+", at "+clock(task.Expires))
 	}

@@ -10,7 +10,7 @@ import (
 // its calls are run, tried again and limited. The zero value runs each call once,
 // without limits.
 //
-// Timeout, Retries, Backoff, RetryOn and Expires are copied into the Spec of a
+// Timeout, Retries, Backoff, RetryOn, Expires and Limits are copied into the Spec of a
 // call when it is accepted, so that a change concerns later calls only.
 // Concurrency and Rate are looked at by each claim: a change concerns what waits
 // already.
@@ -22,6 +22,7 @@ type Policy struct {
 	Concurrency int           `json:"concurrency,omitempty"` // calls that run at once, over all workers; 0 = no cap
 	Rate        Rate          `json:"rate,omitzero"`         // calls that are handed out per time; zero = no limit
 	Expires     time.Duration `json:"expires,omitempty"`     // how long a call may wait before it is run, ns; 0 = for ever
+	Limits                    // what a call may use
 }
 
 // Bounds of a Policy and of a Spec.
@@ -48,6 +49,10 @@ func (p Policy) Changes(q Policy) []string {
 		{"concurrency", p.Concurrency != q.Concurrency},
 		{"rate", p.Rate != q.Rate},
 		{"expires", p.Expires != q.Expires},
+		{"memory", p.Memory != q.Memory},
+		{"cpu_seconds", p.CPUSeconds != q.CPUSeconds},
+		{"processes", p.Processes != q.Processes},
+		{"isolation", p.Isolation.OrDefault() != q.Isolation.OrDefault()},
 	} {
 		if field.differs {
 			names = append(names, field.name)
@@ -73,6 +78,9 @@ func (p Policy) validate() error {
 	if err := p.Rate.validate(); err != nil {
 		return err
 	}
+	if err := p.Limits.Validate(); err != nil {
+		return err
+	}
 	return p.RetryOn.validate()
 }
 
@@ -85,6 +93,10 @@ type PolicyChange struct {
 	Concurrency *int
 	Rate        *Rate
 	Expires     *time.Duration
+	Memory      *int64
+	CPUSeconds  *float64
+	Processes   *int
+	Isolation   *Isolation
 }
 
 // Empty reports whether the change states nothing.
@@ -99,6 +111,10 @@ func (c PolicyChange) Apply(p Policy) Policy {
 	state(&p.Concurrency, c.Concurrency)
 	state(&p.Rate, c.Rate)
 	state(&p.Expires, c.Expires)
+	state(&p.Memory, c.Memory)
+	state(&p.CPUSeconds, c.CPUSeconds)
+	state(&p.Processes, c.Processes)
+	state(&p.Isolation, c.Isolation)
 	if len(p.RetryOn) == 0 {
 		p.RetryOn = nil
 	}

@@ -84,7 +84,8 @@ func TestRetryOnText(t *testing.T) {
 }
 
 func TestPolicyComesBackFromJSON(t *testing.T) {
-	whole := Policy{Timeout: 1, Retries: 2, Backoff: Backoff{3 * time.Second, 4 * time.Second}, RetryOn: RetryOn{"E"}, Concurrency: 5, Rate: Rate{6, time.Hour}, Expires: 7}
+	whole := Policy{Timeout: 1, Retries: 2, Backoff: Backoff{3 * time.Second, 4 * time.Second}, RetryOn: RetryOn{"E"}, Concurrency: 5, Rate: Rate{6, time.Hour}, Expires: 7,
+		Limits: Limits{Memory: 8, CPUSeconds: 9.5, Processes: 10, Isolation: Fresh}}
 	for _, p := range []Policy{{}, whole} {
 		data, err := json.Marshal(p)
 		var got Policy
@@ -92,7 +93,7 @@ func TestPolicyComesBackFromJSON(t *testing.T) {
 			t.Errorf("%s: %+v, %v", data, got, err)
 		}
 	}
-	if names := (Policy{}).Changes(whole); len(names) != reflect.TypeFor[Policy]().NumField() {
+	if names := (Policy{}).Changes(whole); len(names) != reflect.TypeFor[Policy]().NumField()-1+reflect.TypeFor[Limits]().NumField() {
 		t.Errorf("changes are %v", names)
 	}
 	if data, _ := json.Marshal(Policy{}); string(data) != "{}" {

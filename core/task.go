@@ -67,6 +67,7 @@ type Spec struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Group    string            `json:"group,omitempty"`
 	RetryOf  TaskID            `json:"retry_of,omitempty"`
+	Limits                     // the function's, when it was accepted
 }
 
 // Defaults of a Spec.
@@ -204,6 +205,7 @@ type Assignment struct {
 	Args     []byte
 	Timeout  time.Duration
 	Retries  int // of the Spec
+	Limits       // of the Spec; the worker's ceilings come on top
 }
 
 // Outcome is what became of an Assignment.

@@ -54,6 +54,7 @@ type Worker struct {
 	Version      string            `json:"version,omitempty"` // of faasctl
 	Interpreters []Interpreter     `json:"interpreters,omitempty"`
 	Labels       map[string]string `json:"labels,omitempty"`
+	Enforces     *Enforcement      `json:"enforces,omitempty"` // nil: it does not say
 	State        WorkerState       `json:"state"`
 	Slots        int               `json:"slots"` // what may execute at once
 	Busy         int               `json:"busy"`  // what executes

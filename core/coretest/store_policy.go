@@ -10,6 +10,7 @@ import (
 var wholePolicy = core.Policy{
 	Timeout: 90 * time.Second, Retries: 3, Backoff: core.Backoff{First: 5 * time.Second, Last: 5 * time.Second},
 	RetryOn: core.RetryOn{"ValueError", "timeout"}, Concurrency: 4, Rate: core.Rate{N: 30, Per: time.Minute}, Expires: time.Hour,
+	Limits: core.Limits{Memory: 1 << 30, CPUSeconds: 2.5, Processes: 7, Isolation: core.Fork},
 }
 
 var policyCases = map[string]func(*fixture){
@@ -54,6 +55,7 @@ var policyCases = map[string]func(*fixture){
 		fn := f.function("add")
 		s := spec(fn.ID)
 		s.Retries, s.Backoff, s.RetryOn, s.Expires = 2, core.Backoff{First: 1, Last: 2}, core.RetryOn{"a.B"}, time.Hour
+		s.Limits = core.Limits{Memory: 1 << 29, CPUSeconds: 1, Isolation: core.Fresh}
 		id := f.accept([]core.Submission{{ID: core.NewTaskID(), Spec: s}})[0]
 		f.must(f.SetPolicy(f.ctx, fn.ID, wholePolicy))
 		got, err := f.Spec(f.ctx, id)

@@ -80,6 +80,7 @@ type specHeader struct {
 	Labels   map[string]string `json:"l,omitempty"`
 	Group    string            `json:"g,omitempty"`
 	RetryOf  core.TaskID       `json:"o,omitempty"`
+	Limits   core.Limits       `json:"m,omitzero"`
 	Apart    int               `json:"a,omitempty"` // size of the arguments when they are a string of their own
 }
 
@@ -88,7 +89,7 @@ type specHeader struct {
 func sealSpec(spec core.Spec) (envelope, apart []byte, err error) {
 	h := specHeader{
 		Function: spec.Function, Codec: spec.Codec, Timeout: spec.Timeout, Retries: spec.Retries, Backoff: spec.Backoff,
-		RetryOn: spec.RetryOn, Expires: spec.Expires, Queue: spec.Queue, Priority: spec.Priority, Labels: spec.Labels, Group: spec.Group, RetryOf: spec.RetryOf,
+		RetryOn: spec.RetryOn, Expires: spec.Expires, Queue: spec.Queue, Priority: spec.Priority, Labels: spec.Labels, Group: spec.Group, RetryOf: spec.RetryOf, Limits: spec.Limits,
 	}
 	if len(spec.Args) > outOfLine {
 		h.Apart = len(spec.Args)
@@ -112,7 +113,7 @@ func openSpec(envelope []byte) (spec core.Spec, apart int, err error) {
 	}
 	spec = core.Spec{
 		Function: h.Function, Codec: h.Codec, Timeout: h.Timeout, Retries: h.Retries, Backoff: h.Backoff,
-		RetryOn: h.RetryOn, Expires: h.Expires, Queue: h.Queue, Priority: h.Priority, Labels: h.Labels, Group: h.Group, RetryOf: h.RetryOf,
+		RetryOn: h.RetryOn, Expires: h.Expires, Queue: h.Queue, Priority: h.Priority, Labels: h.Labels, Group: h.Group, RetryOf: h.RetryOf, Limits: h.Limits,
 	}
 	if len(raw) > 0 {
 		spec.Args = raw

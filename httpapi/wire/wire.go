@@ -42,6 +42,11 @@ type Policy struct {
 	Concurrency *int          `json:"concurrency,omitempty" doc:"calls that run at once, over all workers; 0 = no cap" minimum:"0" maximum:"1000000"`
 	Rate        *core.Rate    `json:"rate,omitempty" doc:"calls handed out per time: 100/s, 30/m, 5/h or 1/d; 0 = no limit" example:"100/s"`
 	Expires     *Duration     `json:"expires,omitempty" doc:"how long a call may wait before it is run: 1m30s or seconds; 0 = for ever"`
+
+	Memory     *int64          `json:"memory,omitempty" doc:"bytes that a call's processes may have together; 0 = no limit" minimum:"0"`
+	CPUSeconds *float64        `json:"cpu_seconds,omitempty" doc:"processor time that a call's processes may use; 0 = no limit" minimum:"0"`
+	Processes  *int            `json:"processes,omitempty" doc:"processes and threads that a call may have at once; 0 = no limit" minimum:"0"`
+	Isolation  *core.Isolation `json:"isolation,omitempty" doc:"warm: a process that has run other calls; fork: a fork of one that has only imported; fresh: an interpreter of its own" enum:"warm,fork,fresh"`
 }
 
 // Change is p as the core takes it.
@@ -49,6 +54,7 @@ func (p Policy) Change() core.PolicyChange {
 	return core.PolicyChange{
 		Timeout: (*time.Duration)(p.Timeout), Retries: p.Retries, Backoff: p.Backoff, RetryOn: p.RetryOn,
 		Concurrency: p.Concurrency, Rate: p.Rate, Expires: (*time.Duration)(p.Expires),
+		Memory: p.Memory, CPUSeconds: p.CPUSeconds, Processes: p.Processes, Isolation: p.Isolation,
 	}
 }
 
@@ -60,6 +66,7 @@ func PolicyOf(c core.PolicyChange) Policy {
 	return Policy{
 		Timeout: (*Duration)(c.Timeout), Retries: c.Retries, Backoff: c.Backoff, RetryOn: c.RetryOn,
 		Concurrency: c.Concurrency, Rate: c.Rate, Expires: (*Duration)(c.Expires),
+		Memory: c.Memory, CPUSeconds: c.CPUSeconds, Processes: c.Processes, Isolation: c.Isolation,
 	}
 }
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math"
 	"time"
 
 	"faasctl/core"
@@ -162,6 +163,7 @@ func taskMessage(batch []core.Assignment, fresh func(*core.Function) bool) (bodi
 		w.int(a.Timeout.Microseconds())
 		w.int(int64(a.Retries))
 		w.int(int64(len(a.Args)))
+		w.limits(a.Limits)
 		w.close()
 		payload = append(payload, a.Args...)
 	}
@@ -278,7 +280,7 @@ func (r *reader) tasks(rest *payload) core.DownTasks {
 		a.Retries = int(r.int(0, 1<<31))
 		r.field(8)
 		a.Args = rest.take(r)
-		r.end(9)
+		a.Limits = r.limits(9)
 		if r.err == nil && f >= int64(len(functions)) {
 			r.fail("a task names function %d of %d", f, len(functions))
 		}
@@ -288,6 +290,42 @@ func (r *reader) tasks(rest *payload) core.DownTasks {
 		}
 	})
 	return d
+}
+
+// limits says what a call may use, where anything limits it.
+func (w *writer) limits(l core.Limits) {
+	if l == (core.Limits{}) {
+		return
+	}
+	w.open()
+	w.int(l.Memory)
+	w.int(int64(math.Ceil(l.CPUSeconds * 1000)))
+	w.int(int64(l.Processes))
+	w.string(string(l.Isolation))
+	w.close()
+}
+
+// limits reads the i-th element of a task, which is the last and may be missing.
+func (r *reader) limits(i int) (l core.Limits) {
+	if r.peek() != ',' {
+		r.end(i)
+		return l
+	}
+	r.field(i)
+	if !r.open() {
+		return l
+	}
+	r.field(0)
+	l.Memory = r.int(0, core.MaxMemory)
+	r.field(1)
+	l.CPUSeconds = float64(r.int(0, core.MaxCPUSeconds*1000)) / 1000
+	r.field(2)
+	l.Processes = int(r.int(0, core.MaxProcesses))
+	r.field(3)
+	l.Isolation = core.Isolation(r.string(16))
+	r.end(4)
+	r.end(i + 1)
+	return l
 }
 
 func (r *reader) function(rest *payload) *core.Function {

@@ -79,7 +79,7 @@ func (r *reader) join(id core.WorkerID) Join {
 	}
 	j.Single = c.Single
 	j.Worker = core.Worker{
-		ID: id, Host: c.Host, PID: c.PID, Version: c.Version, Interpreters: c.Interpreters, Labels: c.Labels, Slots: c.Slots,
+		ID: id, Host: c.Host, PID: c.PID, Version: c.Version, Interpreters: c.Interpreters, Labels: c.Labels, Enforces: c.Enforces, Slots: c.Slots,
 	}
 	r.field(3)
 	r.each(MaxLeases, "held tasks", func() {

@@ -38,6 +38,7 @@ type card struct {
 	Version      string             `json:"version,omitempty"`
 	Interpreters []core.Interpreter `json:"interpreters,omitempty"`
 	Labels       map[string]string  `json:"labels,omitempty"`
+	Enforces     *core.Enforcement  `json:"enforces,omitempty"`
 }
 
 const (
@@ -99,7 +100,7 @@ func JoinMessage(j Join) Message {
 	w := header(j.Worker.ID)
 	w.int(int64(j.Number))
 	k := j.Worker
-	w.value(card{k.Slots, j.Single, k.Host, k.PID, k.Version, k.Interpreters, k.Labels})
+	w.value(card{k.Slots, j.Single, k.Host, k.PID, k.Version, k.Interpreters, k.Labels, k.Enforces})
 	w.open()
 	for _, h := range j.Holds[:min(len(j.Holds), MaxLeases)] {
 		w.open()
