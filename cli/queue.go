@@ -48,14 +48,18 @@ func (e *environment) listQueues(as string, all []core.QueueInfo) error {
 		e.note("no task waits in a queue, and none is paused\n  → faasctl run FUNCTION --queue NAME puts one into a queue of its own")
 		return nil
 	}
-	list := &table{head: []string{"QUEUE", "QUEUED", "STATE"}, right: []int{1}}
+	list := &table{head: []string{"QUEUE", "QUEUED", "OLDEST", "STATE"}, right: []int{1}}
 	now := time.Now()
 	for _, q := range all {
 		state := plain("open")
 		if !q.Paused.IsZero() {
 			state = cell{"paused since " + ago(q.Paused, now), paintYellow}
 		}
-		list.add(plain("%s", q.Name), plain("%s", strconv.FormatInt(q.Queued, 10)), state)
+		oldest := plain("-")
+		if !q.Oldest.IsZero() {
+			oldest = plain("%s", ago(q.Oldest, now))
+		}
+		list.add(plain("%s", q.Name), plain("%s", strconv.FormatInt(q.Queued, 10)), oldest, state)
 	}
 	return e.printTable(list)
 }

@@ -22,7 +22,8 @@ type topReport struct {
 	OldestWait int64                 `json:"oldest_wait_ms"` // of the oldest queued task; 0 when none is
 	Rates      *topRates             `json:"rates,omitempty"`
 	Latency    topLatency            `json:"latency"`
-	Queues     []core.QueueInfo      `json:"queues"` // those that hold tasks
+	Repaired   int64                 `json:"repaired"` // index entries that were wrong, since the store was made; 0 in health
+	Queues     []topQueue            `json:"queues"`   // those that hold tasks or are paused
 	Workers    []core.Worker         `json:"workers"`
 	Functions  []topFunction         `json:"functions"` // those that were called
 	Dispatch   []core.DispatcherInfo `json:"dispatchers"`
@@ -55,6 +56,14 @@ type topSpans struct {
 	P99   float64 `json:"p99_ms"`
 }
 
+// topQueue is one queue.
+type topQueue struct {
+	Name       string    `json:"name"`
+	Queued     int64     `json:"queued"`
+	OldestWait int64     `json:"oldest_wait_ms"`  // of its oldest task; 0 when it has none
+	Paused     time.Time `json:"paused,omitzero"` // since when
+}
+
 // topFunction are the numbers of one function since the store was made.
 type topFunction struct {
 	Function core.FunctionID `json:"function_id"`
@@ -65,13 +74,16 @@ type topFunction struct {
 
 // reportOf is the report of one whole picture.
 func reportOf(t core.Top) topReport {
-	r := topReport{At: t.Now, Trouble: t.Trouble, Queues: []core.QueueInfo{}, Workers: []core.Worker{}, Functions: []topFunction{}, Dispatch: []core.DispatcherInfo{}}
+	r := topReport{At: t.Now, Trouble: t.Trouble, Queues: []topQueue{}, Workers: []core.Worker{}, Functions: []topFunction{}, Dispatch: []core.DispatcherInfo{}}
 	if n := t.Numbers; n != nil {
 		r.Totals, r.Queued, r.Delayed, r.Running = n.Totals, n.Queued, n.Delayed, n.Running
-		r.Slots, r.Busy, r.OldestWait = n.Slots, n.Busy, n.OldestWait
+		r.Slots, r.Busy, r.OldestWait, r.Repaired = n.Slots, n.Busy, n.OldestWait, n.Repaired
 	}
 	r.Latency = topLatency{Wait: spansOf(t.Wait), Run: spansOf(t.Run)}
-	r.Queues, r.Workers, r.Dispatch = orNone(r.Queues, t.Queues), orNone(r.Workers, t.Workers), orNone(r.Dispatch, t.Dispatchers)
+	r.Workers, r.Dispatch = orNone(r.Workers, t.Workers), orNone(r.Dispatch, t.Dispatchers)
+	for _, q := range orNone(nil, t.Queues) {
+		r.Queues = append(r.Queues, topQueue{q.Name, q.Queued, q.Waits(t.Now).Milliseconds(), q.Paused})
+	}
 	if t.Store != nil {
 		r.Store = *t.Store
 	}

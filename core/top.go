@@ -32,6 +32,7 @@ type TopNumbers struct {
 	Slots      int    `json:"slots"`
 	Busy       int    `json:"busy"`
 	OldestWait int64  `json:"oldest_wait_ms"`
+	Repaired   int64  `json:"repaired"`
 	Through    string `json:"through"`
 }
 
@@ -39,7 +40,17 @@ type TopNumbers struct {
 type QueueInfo struct {
 	Name   string    `json:"name"`
 	Queued int64     `json:"queued"`
+	Oldest time.Time `json:"oldest,omitzero"` // since when the oldest of its tasks waits; zero when none was found
 	Paused time.Time `json:"paused,omitzero"` // since when; zero when it is not
+}
+
+// Waits is how long the oldest task of the queue has waited at a moment of the
+// store's clock; 0 when none was found.
+func (q QueueInfo) Waits(now time.Time) time.Duration {
+	if q.Oldest.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(q.Oldest))
 }
 
 // FailureGroup is a number of failed tasks that died of the same.
@@ -62,7 +73,7 @@ func pictureOf(s Stats, functions []FunctionStats, queues []QueueInfo) Top {
 		Now: s.Now,
 		Numbers: &TopNumbers{
 			Totals: s.Totals, Queued: s.Queued, Delayed: s.Delayed, Running: s.Running,
-			Slots: s.Slots, Busy: s.Busy, OldestWait: s.OldestWait, Through: s.Through,
+			Slots: s.Slots, Busy: s.Busy, OldestWait: s.OldestWait, Repaired: s.Repaired, Through: s.Through,
 		},
 		Wait: s.Wait, Run: s.Run, Workers: &s.Workers, Dispatchers: &s.Dispatchers, Store: &store,
 		Functions: functions, Queues: &queues,

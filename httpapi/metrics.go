@@ -85,9 +85,11 @@ var (
 	retriedTotal   = counter("tasks_retried_total", "Failed starts that were followed by another.")
 	releasedTotal  = counter("tasks_released_total", "Claims that were given back unspent.")
 	lostTotal      = counter("tasks_lost_total", "Claims whose worker or dispatcher vanished.")
+	repairsTotal   = counter("index_repairs_total", "Index entries that did not say what the records say, and were repaired; 0 in health.")
 
 	tasksNow    = gauge("tasks", "Tasks that have not ended, by state.", "state")
 	queuedNow   = gauge("queue_tasks", "Tasks that wait for a worker, by queue; queues that hold none are left out.", "queue")
+	queueOldest = gauge("queue_oldest_wait_seconds", "How long the oldest task of a queue has waited, by queue; queues that hold none are left out.", "queue")
 	oldestWait  = gauge("oldest_wait_seconds", "How long the oldest queued task has waited; 0 when none is queued.")
 	workersNow  = gauge("workers", "Workers that are there, by mode and state.", "mode", "state")
 	dispatchers = gauge("dispatchers", "Dispatchers that were heard from in the last 5 s.")
@@ -113,7 +115,7 @@ func (m *measured) Collect(out chan<- prometheus.Metric) {
 	s := m.stats
 	for f, n := range map[family]int64{
 		submittedTotal: s.Totals.Submitted, startedTotal: s.Totals.Started, completedTotal: s.Totals.Completed, failedTotal: s.Totals.Failed,
-		cancelledTotal: s.Totals.Cancelled, retriedTotal: s.Totals.Retried, releasedTotal: s.Totals.Released, lostTotal: s.Totals.Lost,
+		cancelledTotal: s.Totals.Cancelled, retriedTotal: s.Totals.Retried, releasedTotal: s.Totals.Released, lostTotal: s.Totals.Lost, repairsTotal: s.Repaired,
 		dispatchers: alive(s), slots: int64(s.Slots), slotsBusy: int64(s.Busy), storeMemory: s.Store.Memory,
 	} {
 		put(f, float64(n))
@@ -124,6 +126,7 @@ func (m *measured) Collect(out chan<- prometheus.Metric) {
 	put(oldestWait, float64(s.OldestWait)/1000)
 	for _, q := range m.queues {
 		put(queuedNow, float64(q.Queued), q.Name)
+		put(queueOldest, q.Waits(s.Now).Seconds(), q.Name)
 	}
 	for who, n := range headcount(s.Workers) {
 		put(workersNow, float64(n), string(who.mode), string(who.state))

@@ -57,7 +57,7 @@ func TestMetrics(t *testing.T) {
 	samples, types := st.scraped()
 	for name, want := range map[string]float64{
 		"faasctl_tasks_submitted_total": 3, "faasctl_tasks_started_total": 2, "faasctl_tasks_completed_total": 1, "faasctl_tasks_failed_total": 1,
-		"faasctl_tasks_cancelled_total": 0, `faasctl_tasks{state="queued"}`: 1, `faasctl_tasks{state="running"}`: 0, `faasctl_queue_tasks{queue="default"}`: 1,
+		"faasctl_tasks_cancelled_total": 0, "faasctl_index_repairs_total": 0, `faasctl_tasks{state="queued"}`: 1, `faasctl_tasks{state="running"}`: 0, `faasctl_queue_tasks{queue="default"}`: 1,
 		`faasctl_workers{mode="push",state="running"}`: 1, `faasctl_workers{mode="push",state="draining"}`: 0, `faasctl_workers{mode="local",state="running"}`: 0,
 		"faasctl_dispatchers": 1, "faasctl_slots": 4, "faasctl_slots_busy": 1, `faasctl_build_info{version="1.2.3-test"}`: 1,
 		"faasctl_task_run_seconds_count": 2, "faasctl_task_wait_seconds_count": 2, `faasctl_task_run_seconds_bucket{le="+Inf"}`: 2,

@@ -197,6 +197,7 @@ func TestQuietFrames(t *testing.T) {
 			at := noon.Add(time.Duration(i) * time.Second)
 			top := quiet
 			top.Now = at.Add(ahead)
+			top.Queues = &[]core.QueueInfo{{Name: "default", Queued: 9, Oldest: noon.Add(ahead - time.Hour)}}
 			workers := append([]core.Worker{}, (*quiet.Workers)[:1]...)
 			workers[0].Seen = top.Now
 			top.Workers = &workers

@@ -59,7 +59,8 @@ func fixtureTop(submitted, completed int64, at time.Time) core.Top {
 			Queued: submitted - completed - 21, Delayed: 2, Running: 6, Slots: 12, Busy: 6, OldestWait: 12_400,
 		},
 		Wait: wait, Run: run, Workers: &workers, Dispatchers: &dispatchers,
-		Queues: &[]core.QueueInfo{{Name: "default", Queued: 120}, {Name: "slow_\x1b[31mones", Queued: 9}},
+		Queues: &[]core.QueueInfo{{Name: "default", Queued: 120, Oldest: store.Add(-2 * time.Second)},
+			{Name: "slow_\x1b[31mones", Queued: 9, Oldest: store.Add(-12 * time.Second), Paused: store.Add(-5 * time.Minute)}},
 		Functions: []core.FunctionStats{
 			{Function: "f-1", Name: "resize@3", Totals: core.Totals{Submitted: completed, Started: completed, Completed: completed - 12, Failed: 12}, Wait: wait, Run: run},
 			{Function: "f-2", Name: "pi@1", Totals: core.Totals{Submitted: 12}},

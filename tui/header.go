@@ -156,6 +156,8 @@ func (m *Model) problem() []line {
 		return say(warn, "frozen: the system goes on", "p lets go")
 	case p.numbers.Slots == 0 && p.numbers.Queued > 0:
 		return say(bad, plural(p.numbers.Queued, "task")+" wait and there is no worker", "faasctl dispatcher -w 2")
+	case p.numbers.Repaired > p.repaired:
+		return say(warn, plural(p.numbers.Repaired-p.repaired, "index entry was", "index entries were")+" wrong and repaired while you watched", "the dispatcher's log names them")
 	}
 	return nil
 }

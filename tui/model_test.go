@@ -232,3 +232,21 @@ func TestProgram(t *testing.T) {
 		t.Errorf("the last snapshot is not shown:\n%s", final.View())
 	}
 }
+
+// TestRepaired: an index that was wrong is no secret, and health has no word for it.
+func TestRepaired(t *testing.T) {
+	m := feedAll(newTestModel(termenv.Ascii, false), lively())
+	if frame := sized(m, 100, 30); strings.Contains(frame, "repaired") {
+		t.Errorf("repairs in health:\n%s", frame)
+	}
+	top := fixtureTop(20000, 19000, noon)
+	top.Numbers.Repaired = 2
+	m.Update(Batch{At: noon.Add(time.Second), News: []News{NewsTop{noon.Add(time.Second), top}}})
+	if frame := m.View(); !strings.Contains(frame, "! 2 repaired") || !strings.Contains(frame, "! 2 index entries were wrong and repaired while you watched") {
+		t.Errorf("the repairs are not told:\n%s", frame)
+	}
+	later := feedAll(newTestModel(termenv.Ascii, false), []Batch{{At: noon, News: []News{NewsTop{noon, top}}}})
+	if frame := sized(later, 100, 30); !strings.Contains(frame, "! 2 repaired") || strings.Contains(frame, "while you watched") {
+		t.Errorf("who came later is told otherwise:\n%s", frame)
+	}
+}

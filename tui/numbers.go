@@ -40,6 +40,7 @@ func (p *numbersPane) still(pic *picture, w int) []line {
 		{line{{count(t.Cancelled), plain}, {" cancelled", dim}}, 4},
 		{line{{count(t.Retried), plain}, {" retried", dim}}, 5},
 		{line{{count(t.Lost), plain}, {" lost", dim}}, 6},
+		{p.repaired(pic), 1},
 	}, w-1, 3)
 	return []line{p.levels(pic, w), append(line{{" ", plain}}, totals...)}
 }
@@ -50,10 +51,6 @@ func (p *numbersPane) levels(pic *picture, w int) line {
 		return nil
 	}
 	s := pic.numbers
-	waits := role(plain)
-	if s.OldestWait >= 10_000 {
-		waits = warn
-	}
 	oldest := p.theme.none
 	if s.OldestWait > 0 {
 		oldest = millis(float64(s.OldestWait))
@@ -63,9 +60,25 @@ func (p *numbersPane) levels(pic *picture, w int) line {
 		p.number("running", count(s.Running), 4, strong, 2),
 		p.number("delayed", count(s.Delayed), 5, strong, 5),
 		p.number("slots", fmt.Sprintf("%d/%d", s.Busy, s.Slots), 5, strong, 3),
-		p.number("oldest wait", oldest, 6, waits, 4),
+		p.number("oldest wait", oldest, 6, waiting(time.Duration(s.OldestWait)*time.Millisecond), 4),
+		{p.oldestQueue(pic), 6},
 	}
 	return append(line{{" ", plain}}, pack(items, w-1, 2)...)
+}
+
+// oldestQueue names the queue whose task has waited longest, where there are
+// several.
+func (p *numbersPane) oldestQueue(pic *picture) line {
+	name, oldest := "", time.Time{}
+	for _, q := range pic.queues {
+		if !q.Oldest.IsZero() && (oldest.IsZero() || q.Oldest.Before(oldest)) {
+			name, oldest = q.Name, q.Oldest
+		}
+	}
+	if name == "" || len(pic.queues) < 2 {
+		return nil
+	}
+	return line{{"in ", dim}, {clip(clean(name), 24, p.theme.cut), plain}}
 }
 
 // number is a word and a figure that keeps its place when it grows.
@@ -98,8 +111,17 @@ func (p *numbersPane) failures(pic *picture, w int) line {
 		{line{{count(t.Cancelled), plain}, {" cancelled", dim}}, 3},
 		{line{{count(t.Retried), plain}, {" retried", dim}}, 4},
 		{line{{count(t.Lost), plain}, {" lost", dim}}, 5},
+		{p.repaired(pic), 1},
 	}
 	return append(line{{" ", plain}}, pack(items, w-1, 3)...)
+}
+
+// repaired is how many index entries were wrong: nothing in health.
+func (p *numbersPane) repaired(pic *picture) line {
+	if pic.numbers.Repaired == 0 {
+		return nil
+	}
+	return line{{"! " + count(pic.numbers.Repaired) + " repaired", warn}}
 }
 
 // latency is how long tasks of the last seconds waited and ran.

@@ -106,22 +106,57 @@ func newFunctionsPanel(t *theme) panel {
 	}
 }
 
+// queueView is a queue together with the moment it is looked at.
+type queueView struct {
+	core.QueueInfo
+	now time.Time // by the store's clock
+}
+
+func queueViews(p *picture) []queueView {
+	out := make([]queueView, len(p.queues))
+	for i, q := range p.queues {
+		out[i] = queueView{q, p.storeNow()}
+	}
+	return out
+}
+
+// waiting is the role of how long a task has waited for a worker.
+func waiting(d time.Duration) role {
+	if d >= 10*time.Second {
+		return warn
+	}
+	return plain
+}
+
 func newQueuesPanel(t *theme) panel {
-	return &listing[core.QueueInfo]{
+	return &listing[queueView]{
 		lexicon: lexicon{"queues", []string{"queue"}, nil, ""},
 		example: "queue=default",
-		table: table[core.QueueInfo]{theme: t, columns: []column[core.QueueInfo]{
-			{head: "QUEUE", min: 10, max: 40, rank: 1, grow: 1, cell: words(strong, func(r core.QueueInfo) string { return r.Name })},
-			{head: "QUEUED", min: 9, rank: 2, right: true, cell: figure(func(r core.QueueInfo) int64 { return r.Queued })},
+		table: table[queueView]{theme: t, columns: []column[queueView]{
+			{head: "QUEUE", min: 10, max: 40, rank: 1, grow: 1, cell: words(strong, func(r queueView) string { return r.Name })},
+			{head: "QUEUED", min: 9, rank: 2, right: true, cell: figure(func(r queueView) int64 { return r.Queued })},
+			{head: "OLDEST", min: 6, rank: 3, right: true, cell: func(r queueView, _ int) line {
+				if r.Oldest.IsZero() {
+					return line{{t.none, dim}}
+				}
+				return line{{span(r.Waits(r.now)), waiting(r.Waits(r.now))}}
+			}},
+			{head: "STATE", min: 11, rank: 4, cell: func(r queueView, _ int) line {
+				if r.Paused.IsZero() {
+					return line{{"open", dim}}
+				}
+				return line{{"paused " + age(r.now.Sub(r.Paused)), warn}}
+			}},
 		}},
-		rows:  func(m *Model) ([]core.QueueInfo, bool) { return m.picture().queues, m.picture().seen },
-		id:    func(r core.QueueInfo) string { return r.Name },
-		field: func(r core.QueueInfo, _ string) string { return r.Name },
-		sorts: []sorting[core.QueueInfo]{
-			{"longest first", func(a, b core.QueueInfo) int { return cmp.Compare(b.Queued, a.Queued) }},
-			{"by name", func(a, b core.QueueInfo) int { return cmp.Compare(a.Name, b.Name) }},
+		rows:  func(m *Model) ([]queueView, bool) { return queueViews(m.picture()), m.picture().seen },
+		id:    func(r queueView) string { return r.Name },
+		field: func(r queueView, _ string) string { return r.Name },
+		sorts: []sorting[queueView]{
+			{"longest first", func(a, b queueView) int { return cmp.Compare(b.Queued, a.Queued) }},
+			{"oldest first", func(a, b queueView) int { return cmp.Compare(b.Waits(b.now), a.Waits(a.now)) }},
+			{"by name", func(a, b queueView) int { return cmp.Compare(a.Name, b.Name) }},
 		},
-		open:  func(m *Model, r core.QueueInfo) { led(m, "state=queued queue="+r.Name) },
+		open:  func(m *Model, r queueView) { led(m, "state=queued queue="+r.Name) },
 		empty: "no queue holds a task",
 	}
 }

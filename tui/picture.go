@@ -24,6 +24,7 @@ type picture struct {
 	functions   []core.FunctionStats
 	queues      []core.QueueInfo
 	store       core.StoreInfo
+	repaired    int64 // by then, when the first picture came
 
 	answered time.Time // when the last news arrived
 	trouble  error     // why there is no newer one; nil when all is well
@@ -59,7 +60,11 @@ func (p *picture) foldTop(n NewsTop) {
 	if p.seen && p.another(t) {
 		*p = picture{in: p.in, out: p.out, failures: p.failures, answered: p.answered, seen: true}
 	}
+	first := !p.seen || p.numbers == core.TopNumbers{}
 	p.take(t)
+	if first {
+		p.repaired = p.numbers.Repaired
+	}
 	p.seen, p.answered, p.trouble = true, n.At, nil
 	if t.Trouble != "" {
 		p.trouble = core.Errorf(core.ErrUnavailable, "", "%s", t.Trouble).WithHint("the server tries again")

@@ -178,10 +178,13 @@ func size(n int64) string {
 	return fmt.Sprintf("%d KiB", (max(n, 0)+1023)/1024)
 }
 
-// plural is "1 task", "2 tasks".
-func plural(n int64, noun string) string {
-	if n == 1 {
+// plural is "1 task", "2 tasks"; others is the plural where an s does not make it.
+func plural(n int64, noun string, others ...string) string {
+	switch {
+	case n == 1:
 		return "1 " + noun
+	case len(others) > 0:
+		return count(n) + " " + others[0]
 	}
 	return count(n) + " " + noun + "s"
 }

@@ -49,6 +49,76 @@ var queueCases = map[string]func(*fixture){
 			f.Fatalf("claimed %v", got)
 		}
 	},
+	"a queue tells since when its oldest task waits": func(f *fixture) {
+		slow, quick := f.function("slow"), f.function("quick")
+		in := func(queue string, fn core.Function, n int, delay time.Duration) []core.TaskID {
+			var batch []core.Submission
+			for range n {
+				s := spec(fn.ID)
+				s.Queue = queue
+				batch = append(batch, core.Submission{ID: core.NewTaskID(), Spec: s, Delay: delay})
+			}
+			return f.accept(batch)
+		}
+		oldest := func(queue string) time.Time {
+			all, err := f.Queues(f.ctx)
+			f.must(err)
+			for _, q := range all {
+				if q.Name == queue {
+					return q.Oldest
+				}
+			}
+			return time.Time{}
+		}
+		delayed := in("other", quick, 1, 30*time.Millisecond)[0]
+		first := in("one", slow, 20, 0)
+		f.eventually("the next millisecond", func() bool {
+			stats, err := f.Stats(f.ctx)
+			f.must(err)
+			return stats.Now.Sub(f.task(first[0]).Submitted) >= time.Millisecond
+		})
+		second, other := in("one", quick, 1, 0)[0], in("other", slow, 1, 0)[0]
+		if got, want := oldest("one"), f.task(first[0]).Submitted; !got.Equal(want) {
+			f.Fatalf("the oldest waits since %v, not %v", got, want)
+		}
+		_, err := f.Cancel(f.ctx, first)
+		f.must(err)
+		if got, want := oldest("one"), f.task(second).Submitted; !got.Equal(want) {
+			f.Fatalf("what was cancelled counts: since %v, not %v", got, want)
+		}
+		f.must(f.SetPolicy(f.ctx, quick.ID, core.Policy{Rate: core.Rate{N: 1, Per: time.Hour}}))
+		f.eventually("the delayed task", func() bool {
+			_, _, err := f.Promote(f.ctx)
+			f.must(err)
+			return f.task(delayed).State == core.Queued
+		})
+		due := f.task(delayed).Submitted.Add(30 * time.Millisecond)
+		want := f.task(other).Submitted
+		if due.Before(want) {
+			want = due
+		}
+		if got := oldest("other"); !got.Equal(want) {
+			f.Fatalf("a task that was put off waits since %v, not %v", got, want)
+		}
+		f.claim(2, longLease) // one of each function: the rest of quick is parked
+		f.claim(10, longLease)
+		rest, err := f.List(f.ctx, core.TaskFilter{State: core.Queued})
+		f.must(err)
+		if len(rest.Tasks) != 1 {
+			f.Fatalf("%d wait", len(rest.Tasks))
+		}
+		if want = rest.Tasks[0].Submitted; rest.Tasks[0].ID == delayed {
+			want = due
+		}
+		if got := oldest(rest.Tasks[0].Queue); !got.Equal(want) {
+			f.Fatalf("a task that its rate holds back waits since %v, not %v", got, want)
+		}
+		stats, err := f.Stats(f.ctx)
+		f.must(err)
+		if waits := stats.Now.Sub(want).Milliseconds(); max(stats.OldestWait-waits, waits-stats.OldestWait) > 1 {
+			f.Fatalf("the oldest of all waits for %d ms, not %d", stats.OldestWait, waits)
+		}
+	},
 	"a cap holds over all claimers, and each end gives back one slot": func(f *fixture) {
 		capped, free := f.function("capped"), f.function("free")
 		f.must(f.SetPolicy(f.ctx, capped.ID, core.Policy{Concurrency: 2}))

@@ -162,6 +162,7 @@ func (s *Store) settle(r *record, item core.Settlement, now time.Time) core.Even
 func (s *Store) again(r *record, wait time.Duration, item core.Settlement, now time.Time) core.Event {
 	s.move(r, core.VerbRetry)
 	r.task.Due = now.Add(wait)
+	r.due = r.task.Due
 	s.count(r, func(t *core.Totals) { t.Retried++ })
 	event := s.event(r, core.TaskRetried)
 	if item.Result.Failure != nil {

@@ -199,9 +199,29 @@ func (s *Store) Queues(ctx context.Context) ([]core.QueueInfo, error) {
 	}
 	all := []core.QueueInfo{}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		all = append(all, found[name])
+		info := found[name]
+		info.Oldest = s.oldest(name)
+		all = append(all, info)
 	}
 	return all, ctx.Err()
+}
+
+// oldest is since when the oldest of the tasks that are next in their lines waits.
+func (s *Store) oldest(name string) (oldest time.Time) {
+	q := s.queues[name]
+	if q == nil {
+		return oldest
+	}
+	for _, l := range q.lines {
+		i := slices.IndexFunc(l.ids, func(id core.TaskID) bool { return s.tasks[id] != nil && s.tasks[id].task.State == core.Queued })
+		if i < 0 {
+			continue
+		}
+		if since := s.tasks[l.ids[i]].since(); oldest.IsZero() || since.Before(oldest) {
+			oldest = since
+		}
+	}
+	return oldest
 }
 
 // PauseQueue implements core.QueueStore.

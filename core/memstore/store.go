@@ -80,11 +80,21 @@ type record struct {
 	released int       // unstarted vanished releases
 	owned    string    // principal of the worker that has it; "" until told
 	settled  core.Lease
-	key      string // Key.Name; "" = none
+	key      string    // Key.Name; "" = none
+	due      time.Time // when it was last put off until; zero when it never was
 	result   *core.Result
 	output   core.Output
 	history  []core.Attempt
 	outputs  map[int]core.Output // of attempts in history
+}
+
+// since is when the task began to wait for a worker: a delayed one does only
+// since it was due.
+func (r *record) since() time.Time {
+	if r.due.After(r.task.Submitted) {
+		return r.due
+	}
+	return r.task.Submitted
 }
 
 type claimAnswer struct {
@@ -268,8 +278,8 @@ func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 		switch r.task.State {
 		case core.Queued:
 			stats.Queued++
-			if oldest.IsZero() || r.task.Submitted.Before(oldest) {
-				oldest = r.task.Submitted
+			if since := r.since(); oldest.IsZero() || since.Before(oldest) {
+				oldest = since
 			}
 		case core.Delayed:
 			stats.Delayed++

@@ -67,6 +67,7 @@ func (s *Store) accept(item core.Submission, now time.Time) core.Event {
 	if item.Delay > 0 {
 		s.move(r, core.VerbDelay)
 		r.task.Due = now.Add(item.Delay)
+		r.due = r.task.Due
 	} else {
 		s.move(r, core.VerbSubmit)
 		s.lineUp(r, false)

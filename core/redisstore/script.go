@@ -17,7 +17,7 @@ var sources embed.FS
 type scripts struct {
 	submit, claim, renew, settle, release, reap, orphan, promote, cancel, gc *redis.Script
 	putFunction, getFunction, removeFunction, setPolicy, announce, reconcile *redis.Script
-	expire, pauseQueue, forgetFunction                                       *redis.Script
+	expire, pauseQueue, forgetFunction, oldest                               *redis.Script
 	putOperation, undoOperation, undoStep, stepCancel, stepPurge, stepRetry  *redis.Script
 }
 
@@ -42,7 +42,7 @@ func editScripts(edit func(string) string) scripts {
 		return redis.NewScript(edit(text))
 	}
 	return scripts{
-		submit: load("submit"), claim: load("overdue", "claim"), expire: load("overdue", "expire"), pauseQueue: load("pausequeue"), renew: load("renew"), settle: load("settle"),
+		submit: load("submit"), claim: load("overdue", "claim"), expire: load("overdue", "expire"), pauseQueue: load("pausequeue"), oldest: load("oldest"), renew: load("renew"), settle: load("settle"),
 		release: load("giveback", "release"), reap: load("giveback", "reap"), orphan: load("giveback", "orphan"),
 		promote: load("promote"), cancel: load("cancelone", "cancel"), gc: load("forget", "gc"),
 		putOperation: load("putoperation"), undoOperation: load("journal", "undooperation"), undoStep: load("journal", "cancelone", "undostep"),
@@ -102,7 +102,7 @@ const replicaPatience = 2 * time.Second
 // it is found and repaired. A new script promises unless it stands here.
 func (s scripts) promisesNothing(script *redis.Script) bool {
 	switch script {
-	case s.getFunction, s.announce, s.claim, s.renew, s.release, s.reap, s.orphan, s.promote, s.expire, s.gc, s.forgetFunction, s.reconcile:
+	case s.getFunction, s.announce, s.claim, s.renew, s.release, s.reap, s.orphan, s.promote, s.expire, s.gc, s.forgetFunction, s.reconcile, s.oldest:
 		return true
 	}
 	return false

@@ -2,9 +2,9 @@ package redisstore
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -27,7 +27,7 @@ func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 		for i, state := range []core.State{core.Queued, core.Delayed, core.Running} {
 			depths[i] = p.ZCard(ctx, s.keys.index(state))
 		}
-		oldest = p.ZRange(ctx, s.keys.index(core.Queued), 0, 0)
+		oldest = p.ZRange(ctx, s.keys.index(core.Queued), 0, lookedAt-1)
 		memory = p.Info(ctx, "memory")
 		life = p.HMGet(ctx, s.keys.reap(), "gen", "since")
 		return nil
@@ -44,18 +44,35 @@ func (s *Store) Stats(ctx context.Context) (core.Stats, error) {
 		Store:   core.StoreInfo{Kind: "redis", Version: s.server.version, Durability: s.server.durability, Memory: used, Since: since},
 		Through: counters.Val()["through"], Repaired: asNumber(counters.Val()["repaired"]),
 	}
-	if ids := oldest.Val(); len(ids) > 0 {
-		// The lowest id is the one submitted first. A delayed one waits only
-		// since it was due.
-		times, err := s.client.HMGet(ctx, s.keys.task(core.TaskID(ids[0])), "ts", "td").Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return core.Stats{}, s.failed(op, ctx, err)
+	waits, err := s.longestWait(ctx, oldest.Val(), clock.Val())
+	stats.OldestWait = waits.Milliseconds()
+	return stats, s.failed(op, ctx, err)
+}
+
+// lookedAt is among how many of the queued tasks that were submitted first the
+// one is looked for that has waited longest.
+const lookedAt = 16
+
+// longestWait is how long the first of ids has waited for a worker. A delayed task
+// waits only since it was due, so that the lowest id need not be the first.
+func (s *Store) longestWait(ctx context.Context, ids []string, now time.Time) (time.Duration, error) {
+	times := make([]*redis.SliceCmd, len(ids))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			times[i] = p.HMGet(ctx, s.keys.task(core.TaskID(id)), "ts", "td")
 		}
-		if since := max(asNumber(times[0]), asNumber(times[1])); since > 0 {
-			stats.OldestWait = max(0, clock.Val().UnixMilli()-since)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	longest := time.Duration(0)
+	for _, one := range times {
+		if since := max(asNumber(one.Val()[0]), asNumber(one.Val()[1])); since > 0 {
+			longest = max(longest, now.Sub(time.UnixMilli(since)))
 		}
 	}
-	return stats, nil
+	return longest, nil
 }
 
 // FunctionStats implements core.EventStore.
