@@ -121,6 +121,7 @@ func (e *environment) verbs() []*urfave.Command {
 		topCommand(e),
 		eventsCommand(e),
 		doctorCommand(e),
+		benchCommand(e),
 		versionCommand(e),
 	}
 }

@@ -167,6 +167,7 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 		{"top --once --plain", "faasctl: top: --once and --plain", 2},
 		{"events", "", 0},
 		{"doctor", "ok", 0},
+		{"bench -n 0", "faasctl: bench: --tasks must be", 2},
 		{"version", "faasctl", 0},
 		{"up -w 0", "faasctl: up: -w must be", 2},
 		{"up --top -w 0", "faasctl: up: -w must be", 2},

@@ -27,7 +27,7 @@ var rules = []struct {
 	{"faasctl/workers/", []string{"faasctl/core", "faasctl/workers/", "golang.org/x/"}, "workers know the ports of core, and each other"},
 	{"faasctl/cli/colour", []string{"github.com/charmbracelet/lipgloss"}, "it must initialise before bubbletea asks the terminal"},
 	{"faasctl/cli/", []string{"faasctl/"}, "main only calls cli"},
-	{"faasctl/cli", []string{"faasctl/", "github.com/urfave/cli/v2", "github.com/charmbracelet/", "github.com/muesli/termenv", "github.com/mattn/", "golang.org/x/", "github.com/google/uuid"}, "the verbs wire everything"},
+	{"faasctl/cli", []string{"faasctl/", "github.com/urfave/cli/v2", "github.com/charmbracelet/", "github.com/muesli/termenv", "github.com/mattn/", "github.com/HdrHistogram/hdrhistogram-go", "golang.org/x/", "github.com/google/uuid"}, "the verbs wire everything"},
 }
 
 // only names who alone may import a library directly.
@@ -36,6 +36,7 @@ var only = map[string][]string{
 	"github.com/pebbe/zmq4":      {"faasctl/workers/zmqloop", "faasctl/workers/workertest"},
 	"github.com/charmbracelet/":  {"faasctl/tui", "faasctl/cli", "faasctl/cli/colour"},
 	"github.com/prometheus/":     {"faasctl/httpapi"},
+	"github.com/HdrHistogram/":   {"faasctl/cli"},
 }
 
 func TestWhoMayImportWhom(t *testing.T) {
