@@ -26,6 +26,8 @@ type AttemptFailure struct {
 	Kind    FailureKind `json:"kind"`
 	Type    string      `json:"type,omitempty"`    // at most 64 bytes
 	Message string      `json:"message,omitempty"` // at most 300 bytes
+	Exit    *int        `json:"exit,omitempty"`    // status of a process that ended
+	Signal  string      `json:"signal,omitempty"`  // such as "SIGSEGV"; at most 16 bytes
 }
 
 // AttemptEnd says what became of an attempt.
@@ -48,6 +50,7 @@ const (
 	KeepAttemptStream  = 16 << 10 // bytes of each stream of such an output
 	keepAttemptType    = 64       // bytes; a record stays compact with it
 	keepAttemptMessage = 300      // bytes
+	keepAttemptSignal  = 16       // bytes
 )
 
 // ShortFailure is what a history keeps of a failure; nil of nil.
@@ -55,7 +58,7 @@ func ShortFailure(f *Failure) *AttemptFailure {
 	if f == nil {
 		return nil
 	}
-	return &AttemptFailure{Kind: f.Kind, Type: FailureType(f), Message: clipText(f.Message, keepAttemptMessage)}
+	return &AttemptFailure{Kind: f.Kind, Type: FailureType(f), Message: clipText(f.Message, keepAttemptMessage), Exit: f.Exit, Signal: clipText(f.Signal, keepAttemptSignal)}
 }
 
 // FailureType is a failure's type as a record keeps it; "" of nil.

@@ -87,6 +87,9 @@ type TaskStore interface {
 	// AttemptOutput returns what one of these attempts printed; empty if
 	// nothing, or if it is not kept any more.
 	AttemptOutput(ctx context.Context, id TaskID, number int) (Output, error)
+	// Standing tells where a task stands and what bears on it; ErrNotFound if
+	// there is no task.
+	Standing(ctx context.Context, id TaskID) (Standing, error)
 	// List returns tasks newest first.
 	List(ctx context.Context, filter TaskFilter) (TaskPage, error)
 	// Cancel ends QUEUED and DELAYED tasks at once and asks for the end of

@@ -28,12 +28,21 @@ func (s *Service) Attempts(ctx context.Context, id TaskID) (Task, []Attempt, err
 		}
 		result, printed = results[0], !output.Empty()
 	}
+	all := withLast(task, history, result)
+	if len(all) > len(history) {
+		all[len(all)-1].Output = printed
+	}
+	return task, all, nil
+}
+
+// withLast adds the attempt that the record tells of to a history, which may have
+// it already.
+func withLast(task Task, history []Attempt, result *Result) []Attempt {
 	last, ok := task.last(result)
 	if n := len(history); ok && (n == 0 || !history[n-1].Claimed.Equal(last.Claimed) || history[n-1].Number != last.Number) {
-		last.Output = printed
 		history = append(history, last)
 	}
-	return task, history, nil
+	return history
 }
 
 // AttemptOutput returns what one attempt printed. Output is kept of the last

@@ -61,6 +61,12 @@ func taskRoutes(a *api) {
 		Summary: "What became of each start of a task",
 	}, a.s.attempts)
 	declare(a, huma.Operation{
+		OperationID: "tasks-why", Method: http.MethodGet, Path: "/v1/tasks/{id}/why", Tags: tags, Errors: idErrors,
+		Summary: "Say why a task waits, runs long, was tried again or ended as it did",
+		Description: "Findings, the causes first, each with a code for programs, a sentence for people and, where one helps, the command to type. " +
+			"The place in a queue is counted over the first 1,000 entries of its line; more says that there are more.",
+	}, a.s.why)
+	declare(a, huma.Operation{
 		OperationID: "tasks-cancel", Method: http.MethodPost, Path: "/v1/tasks/{id}/cancel", Tags: tags, Errors: idErrors,
 		Summary: "Ask for the end of a task",
 	}, a.s.cancelOne)
@@ -259,6 +265,18 @@ func (s *Server) attempts(ctx context.Context, p *taskRef) (*answer[wire.Attempt
 		return nil, err
 	}
 	return reply(wire.Attempts{Attempts: listed(all)}), nil
+}
+
+func (s *Server) why(ctx context.Context, p *taskRef) (*answer[core.Why], error) {
+	id, err := core.ParseTaskID(p.ID)
+	if err != nil {
+		return nil, err
+	}
+	why, err := s.service.Why(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return reply(why), nil
 }
 
 func (s *Server) cancelOne(ctx context.Context, p *taskRef) (*answer[wire.Cancelled], error) {

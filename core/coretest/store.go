@@ -35,6 +35,7 @@ func RunStore(t *testing.T, open Open) {
 		{"Events", eventCases},
 		{"Roster", rosterCases},
 		{"States", stateCases},
+		{"Why", whyCases},
 	}
 	for _, suite := range suites {
 		t.Run(suite.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ var sources embed.FS
 type scripts struct {
 	submit, claim, renew, settle, release, reap, orphan, promote, cancel, gc *redis.Script
 	putFunction, getFunction, removeFunction, setPolicy, announce, reconcile *redis.Script
-	expire, pauseQueue, forgetFunction, oldest                               *redis.Script
+	expire, pauseQueue, forgetFunction, oldest, standing                     *redis.Script
 	putOperation, undoOperation, undoStep, stepCancel, stepPurge, stepRetry  *redis.Script
 }
 
@@ -50,6 +50,7 @@ func editScripts(edit func(string) string) scripts {
 		stepRetry:   load("journal", "stepretry", "submit"),
 		putFunction: load("policy", "putfunction"), setPolicy: load("policy", "setpolicy"), getFunction: load("getfunction"), removeFunction: load("removefunction"),
 		announce: load("announce"), reconcile: load("reconcile"), forgetFunction: load("forgetfunction"),
+		standing: load("standing"),
 	}
 }
 
@@ -102,7 +103,7 @@ const replicaPatience = 2 * time.Second
 // it is found and repaired. A new script promises unless it stands here.
 func (s scripts) promisesNothing(script *redis.Script) bool {
 	switch script {
-	case s.getFunction, s.announce, s.claim, s.renew, s.release, s.reap, s.orphan, s.promote, s.expire, s.gc, s.forgetFunction, s.reconcile, s.oldest:
+	case s.getFunction, s.announce, s.claim, s.renew, s.release, s.reap, s.orphan, s.promote, s.expire, s.gc, s.forgetFunction, s.reconcile, s.oldest, s.standing:
 		return true
 	}
 	return false

@@ -152,6 +152,13 @@ func (c *Client) Attempts(ctx context.Context, id core.TaskID) ([]core.Attempt, 
 	return answer.Attempts, err
 }
 
+// Why says why a task waits, runs long, was tried again or ended as it did.
+func (c *Client) Why(ctx context.Context, id core.TaskID) (core.Why, error) {
+	var why core.Why
+	err := c.get(ctx, taskPath(id, "/why"), nil, 0, &why)
+	return why, err
+}
+
 // AttemptOutput returns what one attempt printed: ErrNotFound when there was no
 // such attempt, ErrGone when its output is not kept any more.
 func (c *Client) AttemptOutput(ctx context.Context, id core.TaskID, number int) (core.Output, error) {
