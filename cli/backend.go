@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"faasctl/core"
 	"faasctl/core/memstore"
@@ -22,6 +23,10 @@ type backend struct {
 	child     *redisstore.Child
 	lock      *redisstore.DirLock
 	opened    *redisstore.Store
+
+	mu         sync.Mutex
+	dispatcher core.DispatcherID // the one that remember named
+	shared     bool              // the data directory knows that others' workers have come
 }
 
 // close gives everything back but the Redis child, which ends with its Run.
@@ -137,9 +142,16 @@ func keeps(durability string) string {
 	return "kept in its memory only"
 }
 
-// The file in the data directory that names the dispatcher of the latest up.
-// The store's roster forgets a dead one after a minute; an up may come later.
+// The file in the data directory that names the dispatcher of the latest up, and
+// whose workers it has had. The store's roster forgets a dead one after a minute;
+// an up may come later.
 const dispatcherFile = "dispatcher"
+
+// What stands in it about workers.
+const (
+	ownWorkers    = "own"    // none but those that live and die with the up
+	sharedWorkers = "shared" // also some that may outlive it
+)
 
 // buryDead releases what dispatchers of earlier incarnations of this data
 // directory held: the lock proves that they are dead.
@@ -147,14 +159,14 @@ func (b *backend) buryDead(ctx context.Context, log func(string, ...any)) error 
 	if b.lock == nil {
 		return nil
 	}
-	alone, mixed, err := b.dead(ctx)
+	own, shared, err := b.dead(ctx)
 	if err != nil {
 		return err
 	}
-	released, err := b.store.Orphan(ctx, alone, "")
+	released, err := b.store.Orphan(ctx, own, "")
 	if err == nil {
 		var more int
-		more, err = b.store.Orphan(ctx, mixed, b.principal)
+		more, err = b.store.Orphan(ctx, shared, b.principal)
 		released += more
 	}
 	if err == nil && released > 0 {
@@ -163,17 +175,13 @@ func (b *backend) buryDead(ctx context.Context, log func(string, ...any)) error 
 	return err
 }
 
-// dead lists the dispatchers of earlier incarnations. One that had none but local
-// workers (alone) held nothing that may still run. Of one with others (mixed),
-// only what its local workers are known to have had may be released: the rest may
-// live on in worker processes that will register again.
-func (b *backend) dead(ctx context.Context) (alone, mixed []core.DispatcherID, err error) {
+// dead lists the dispatchers of earlier incarnations. One that had none but its own
+// workers, local or hired, held nothing that may still run: they hold the lock as
+// long as they live. Of one with others (shared), only what its own are known to
+// have had may be released: the rest may live on in worker processes that will
+// register again.
+func (b *backend) dead(ctx context.Context) (own, shared []core.DispatcherID, err error) {
 	list := map[core.DispatcherID]string{}
-	if text, err := os.ReadFile(filepath.Join(b.lock.Dir, dispatcherFile)); err == nil {
-		if words := strings.Fields(string(text)); len(words) == 2 {
-			list[core.DispatcherID(words[0])] = words[1]
-		}
-	}
 	roster, err := b.store.Roster(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -183,23 +191,54 @@ func (b *backend) dead(ctx context.Context) (alone, mixed []core.DispatcherID, e
 			list[d.ID] = modesText(d.Modes)
 		}
 	}
-	for id, modes := range list {
-		if modes == string(core.Local) {
-			alone = append(alone, id)
-		} else {
-			mixed = append(mixed, id)
+	if text, err := os.ReadFile(filepath.Join(b.lock.Dir, dispatcherFile)); err == nil {
+		if words := strings.Fields(string(text)); len(words) == 2 {
+			list[core.DispatcherID(words[0])] = words[1]
 		}
 	}
-	return alone, mixed, nil
+	for id, whose := range list {
+		if whose == ownWorkers || whose == string(core.Local) {
+			own = append(own, id)
+		} else {
+			shared = append(shared, id)
+		}
+	}
+	return own, shared, nil
 }
 
-// remember names the dispatcher that this incarnation runs, and its modes.
-func (b *backend) remember(id core.DispatcherID, list []core.Mode) error {
+// remember names the dispatcher that this incarnation runs.
+func (b *backend) remember(id core.DispatcherID) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dispatcher = id
+	return b.write(ownWorkers)
+}
+
+// share notes that a worker takes part that may outlive this process, before it
+// does. Called by any hub.
+func (b *backend) share() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.shared {
+		return nil
+	}
+	err := b.write(sharedWorkers)
+	b.shared = err == nil
+	return err
+}
+
+// write replaces the dispatcher file: at each moment it says one thing or the
+// other. b.mu is held.
+func (b *backend) write(whose string) error {
 	if b.lock == nil {
 		return nil
 	}
 	path := filepath.Join(b.lock.Dir, dispatcherFile)
-	if err := os.WriteFile(path, []byte(string(id)+" "+modesText(list)+"\n"), 0o600); err != nil {
+	err := os.WriteFile(path+".new", []byte(string(b.dispatcher)+" "+whose+"\n"), 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
 		return &core.Error{Class: core.ErrUnavailable, Op: "use the data directory", Err: err}
 	}
 	return nil

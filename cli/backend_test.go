@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -11,12 +10,12 @@ import (
 )
 
 // An up may come long after the roster forgot the dispatcher that was killed:
-// the data directory remembers it. Of one whose workers may have survived, only
-// what its local ones had is released.
+// the data directory remembers it. Of one that had workers which may have survived,
+// only what its own had is released.
 func TestBuryDeadNeedsNoRoster(t *testing.T) {
-	for list, want := range map[string][]core.State{
-		"local":      {core.Queued, core.Queued},
-		"local,push": {core.Queued, core.Running},
+	for shared, want := range map[bool][]core.State{
+		false: {core.Queued, core.Queued},
+		true:  {core.Queued, core.Running},
 	} {
 		lock, err := redisstore.LockDir(t.TempDir() + "/data")
 		if err != nil {
@@ -26,12 +25,13 @@ func TestBuryDeadNeedsNoRoster(t *testing.T) {
 		defer b.close()
 		ctx := t.Context()
 		dead := core.NewDispatcherID()
-		var of []core.Mode
-		for _, mode := range strings.Split(list, ",") {
-			of = append(of, core.Mode(mode))
-		}
-		if err := b.remember(dead, of); err != nil {
+		if err := b.remember(dead); err != nil {
 			t.Fatal(err)
+		}
+		if shared {
+			if err := b.share(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		ids := claimTwo(t, b, dead)
 		said := 0
@@ -40,7 +40,7 @@ func TestBuryDeadNeedsNoRoster(t *testing.T) {
 		}
 		tasks, err := b.store.Tasks(ctx, ids)
 		if err != nil || tasks[0].State != want[0] || tasks[1].State != want[1] {
-			t.Errorf("modes %s: the tasks are %v, %v", list, tasks, err)
+			t.Errorf("shared is %v: the tasks are %v, %v", shared, tasks, err)
 		}
 	}
 }

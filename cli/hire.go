@@ -112,6 +112,10 @@ func (s *server) runHired(ctx context.Context, words []string) error {
 	}
 	worker := exec.Command(self, words...)
 	worker.Stderr = s.stderr
+	worker.Stdin = strings.NewReader(s.token + "\n") // neither argv nor the environment, which others can read
+	if s.back.lock != nil {
+		worker.ExtraFiles = []*os.File{s.back.lock.Share()} // see hiredToken
+	}
 	// A group of its own, so that Ctrl-C is ours alone to pass on.
 	worker.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := worker.Start(); err != nil {

@@ -152,7 +152,10 @@ func (m modes) open(s *server) ([]core.Transport, []*link.Hub, error) {
 }
 
 func (m modes) hub(mode core.Mode, s *server) (*link.Hub, error) {
-	cfg := link.HubConfig{Bind: m.bind, Port: m.portOf(mode), Insecure: m.insecure, MaxPayload: s.cfg.maxPayload, Logger: s.cfg.log}
+	cfg := link.HubConfig{
+		Bind: m.bind, Port: m.portOf(mode), Insecure: m.insecure, MaxPayload: s.cfg.maxPayload, Logger: s.cfg.log,
+		Hired: s.token, Owner: s.back.principal, Foreign: s.back.share,
+	}
 	if m.curve != "" {
 		key, err := loadSecret(m.curve)
 		if err != nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"runtime"
@@ -78,6 +79,7 @@ type server struct {
 	python core.Interpreter
 	api    *httpapi.Server
 	hubs   []*link.Hub
+	token  string // by which the hubs know the workers that are hired here
 	stages [][]part
 	hired  sync.WaitGroup  // worker processes that are run from here
 	now    <-chan struct{} // closed by a second signal
@@ -174,6 +176,7 @@ func (s *server) abort() {
 // are run from here drain while the dispatcher is there to take their results,
 // and then it drains its own.
 func (s *server) addDispatcher() error {
+	s.token = rand.Text()
 	transports, hubs, err := s.cfg.modes.open(s)
 	if err != nil {
 		return err
@@ -198,7 +201,7 @@ func (s *server) addDispatcher() error {
 		s.stages = append(s.stages, hired)
 	}
 	s.stages = append(s.stages, []part{{"dispatcher", run}})
-	return s.back.remember(dispatcher.ID(), s.cfg.modes.list)
+	return s.back.remember(dispatcher.ID())
 }
 
 // addAPI stops after the dispatcher, so that who waits for a task that ends

@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -47,11 +50,15 @@ func workerModeCommand(e *environment, mode core.Mode, dial func(link.WorkerConf
 
 // work runs a worker until it has drained or is stopped.
 func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.WorkerConfig) (*link.Worker, error)) error {
+	hired, token := c.Bool("hired"), ""
+	if hired {
+		token = hiredToken(e.stdin)
+	}
 	base, err := e.readWorker(c)
 	if err != nil {
 		return err
 	}
-	if c.Bool("hired") {
+	if hired {
 		base.log = base.log.With("mode", mode) // it shares the terminal with others
 	}
 	slots, urls, err := slotsAndURLs(c.Args().Slice())
@@ -60,6 +67,7 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 	}
 	cfg := link.WorkerConfig{Slots: slots, ImportPath: base.importPath, Version: e.version}
 	cfg.URLs, cfg.MaxPayload, cfg.Logger, cfg.Insecure = urls, base.maxPayload, base.log, c.Bool("insecure")
+	cfg.Token = token
 	if cfg.Labels, err = labelsOf(c); err != nil {
 		return err
 	}
@@ -79,12 +87,24 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 	if err != nil {
 		return err
 	}
-	hired := c.Bool("hired")
 	if !hired {
 		e.workerBanner(mode, worker.ID(), cfg, c.String("curve"))
 	}
 	return e.workUntilDrained(c.Context, worker, hired)
 }
+
+// hiredToken reads what an up gives to a worker that it hires, by which its hub
+// knows it. The worker has also inherited the lock of the data directory, which
+// stays taken as long as it lives: the next up does not run its tasks beside it.
+// Its own children must not keep the lock.
+func hiredToken(from io.Reader) string {
+	syscall.CloseOnExec(inheritedLock)
+	line, _ := bufio.NewReader(io.LimitReader(from, 256)).ReadString('\n') // without it, the worker is one like others
+	return strings.TrimSpace(line)
+}
+
+// inheritedLock is the descriptor of the first of exec.Cmd's ExtraFiles.
+const inheritedLock = 3
 
 // workerBanner says what the worker is, and what has to be true for it to get
 // tasks. If it is not true, the log says what is wrong.

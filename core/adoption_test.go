@@ -19,7 +19,7 @@ func (r *rig) orphan(started bool) core.Held {
 	if len(claimed) != 1 || claimed[0].Task != id {
 		r.Fatalf("claimed %v", claimed)
 	}
-	return core.Held{Lease: claimed[0].Lease, Attempt: 1, Retries: 1, Started: started, Ago: time.Second}
+	return core.Held{Lease: claimed[0].Lease, Attempt: 1, Started: started, Ago: time.Second}
 }
 
 func TestWhatAWorkerHoldsIsAdopted(t *testing.T) {

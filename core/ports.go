@@ -340,7 +340,6 @@ type (
 type Held struct {
 	Lease
 	Attempt int           // of this run, from 1
-	Retries int           // of its Spec
 	Started bool          // it was entered
 	Ago     time.Duration // how long ago
 }

@@ -117,7 +117,7 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 
 func (d *Dispatcher) adopt(p *peer, held Held) *hold {
 	d.claimed++
-	h := &hold{Assignment: Assignment{Lease: held.Lease, Attempt: held.Attempt, Retries: held.Retries}, order: d.claimed, peer: p, adopted: true}
+	h := &hold{Assignment: Assignment{Lease: held.Lease, Attempt: held.Attempt}, order: d.claimed, peer: p, adopted: true}
 	if held.Started {
 		h.started = time.Now().Add(-held.Ago)
 	}

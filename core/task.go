@@ -204,8 +204,7 @@ type Assignment struct {
 	Codec    Codec     // of Args
 	Args     []byte
 	Timeout  time.Duration
-	Retries  int // of the Spec
-	Limits       // of the Spec; the worker's ceilings come on top
+	Limits   // of the Spec; the worker's ceilings come on top
 }
 
 // Outcome is what became of an Assignment.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -284,4 +285,44 @@ func FuzzIdentity(f *testing.F) {
 			t.Fatalf("%+v became %+v", id, again)
 		}
 	})
+}
+
+// A child that inherits the lock keeps it beyond its parent's end: who comes next
+// waits a moment for it, and is told if it does not end.
+func TestLockIsShared(t *testing.T) {
+	dir := t.TempDir()
+	first, err := LockDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command("sleep", "60")
+	child.ExtraFiles = []*os.File{first.Share()}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = child.Process.Kill() }()
+	if _, err := first.file.WriteAt([]byte("2147483646\n"), 0); err != nil { // nobody has that pid
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LockDir(dir); !errors.Is(err, core.ErrConflict) || !strings.Contains(err.Error(), "which is dead") {
+		t.Errorf("while the child lives: %v", err)
+	}
+	waited := make(chan error, 1)
+	go func() {
+		lock, err := LockDir(dir)
+		if err == nil {
+			err = lock.Close()
+		}
+		waited <- err
+	}()
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait()
+	if err := <-waited; err != nil {
+		t.Errorf("after its end: %v", err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -15,7 +16,8 @@ import (
 )
 
 // DirLock is the right to use a data directory. Holding it proves that the
-// previous holder is dead, as the kernel gives it up with the process.
+// previous holder is dead, as the kernel gives it up with the process, and so are
+// the processes that it shared the lock with.
 type DirLock struct {
 	// Dir is the absolute path of the directory.
 	Dir string
@@ -28,7 +30,8 @@ type DirLock struct {
 
 // LockDir makes the directory if need be, mode 0700, and locks it. It fails
 // with ErrConflict while another process has it, and with ErrForbidden when
-// others could write into it.
+// others could write into it. Processes that a dead one shared the lock with have
+// a moment to follow it.
 func LockDir(dir string) (*DirLock, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -45,7 +48,7 @@ func LockDir(dir string) (*DirLock, error) {
 	if err != nil {
 		return nil, dirError(dir, err)
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := waitForDead(file); err != nil {
 		defer file.Close()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, dirError(dir, err)
@@ -61,8 +64,33 @@ func LockDir(dir string) (*DirLock, error) {
 	return lock, nil
 }
 
-// Close gives the directory up.
+// Close gives the directory up, unless a process that it is shared with lives.
 func (l *DirLock) Close() error { return l.file.Close() }
+
+// Share is what a child process inherits that must not outlive us unnoticed: while
+// it has the file open, the directory cannot be locked anew.
+func (l *DirLock) Share() *os.File { return l.file }
+
+// dying is how long the children of a dead holder may take to end.
+const dying = 5 * time.Second
+
+// waitForDead takes the lock, and waits for it while its holder is dead.
+func waitForDead(file *os.File) error {
+	for deadline := time.Now().Add(dying); ; time.Sleep(5 * time.Millisecond) { // nothing tells of a lock that is given up
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			return err
+		}
+		if pid, ok := holderOf(file); !ok || running(pid) {
+			return err
+		}
+	}
+}
+
+func running(pid int) bool {
+	_, state, ok := processStart(pid)
+	return ok && state != 'Z'
+}
 
 // prepare writes our pid and reads the directory's id, or makes one.
 func (l *DirLock) prepare() (string, error) {
@@ -109,12 +137,22 @@ func dirError(dir string, err error) error {
 
 // holder names the process that wrote the lock file.
 func holder(file *os.File) string {
+	pid, ok := holderOf(file)
+	switch {
+	case !ok:
+		return "another faasctl"
+	case !running(pid):
+		return fmt.Sprintf("a worker of an earlier faasctl, process %d, which is dead,", pid)
+	}
+	return fmt.Sprintf("another faasctl, process %d,", pid)
+}
+
+// holderOf reads the process that wrote the lock file.
+func holderOf(file *os.File) (pid int, ok bool) {
 	text := make([]byte, 32)
 	n, _ := file.ReadAt(text, 0)
-	if pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n]))); err == nil {
-		return fmt.Sprintf("another faasctl, process %d,", pid)
-	}
-	return "another faasctl"
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
+	return pid, err == nil
 }
 
 // writeFile replaces a file of ours at once: a reader sees the old text or the

@@ -76,7 +76,6 @@ type call struct {
 	lease    core.Lease
 	function core.FunctionID
 	attempt  int
-	retries  int
 	batch    *int      // calls left in its batch; at 0 the slot is free
 	started  time.Time // zero until entered
 	told     bool      // a beat has reported the start
@@ -84,7 +83,7 @@ type call struct {
 
 // held is what a dispatcher that adopts the task has to know.
 func (c *call) held() core.Held {
-	held := core.Held{Lease: c.lease, Attempt: c.attempt, Retries: c.retries}
+	held := core.Held{Lease: c.lease, Attempt: c.attempt}
 	if !c.started.IsZero() {
 		held.Started, held.Ago = true, time.Since(c.started)
 	}
@@ -162,7 +161,7 @@ func (a *Agent) join() {
 		holds = append(holds, c.held())
 	}
 	for _, w := range a.waiting {
-		holds = append(holds, core.Held{Lease: w.Lease, Attempt: w.Attempt, Retries: w.Retries})
+		holds = append(holds, core.Held{Lease: w.Lease, Attempt: w.Attempt})
 	}
 	again := make([]core.Outcome, 0, len(a.kept))
 	for _, r := range a.kept {
@@ -257,7 +256,7 @@ func (a *Agent) cancel(msg core.DownCancel) {
 		outcome := core.Outcome{Lease: w.Lease, State: core.Cancelled, Result: core.Result{
 			Failure: &core.Failure{Kind: core.KindCancelled, Message: "cancelled before it started"},
 		}}
-		results = append(results, result{outcome, &call{lease: w.Lease, attempt: w.Attempt, retries: w.Retries}})
+		results = append(results, result{outcome, &call{lease: w.Lease, attempt: w.Attempt}})
 		return true
 	})
 	a.keep(results)

@@ -57,7 +57,7 @@ func (a *Agent) work() {
 		a.waiting = a.waiting[n:]
 		left := n
 		for _, w := range batch {
-			a.active[w.Task] = &call{lease: w.Lease, function: w.Function.ID, attempt: w.Attempt, retries: w.Retries, batch: &left}
+			a.active[w.Task] = &call{lease: w.Lease, function: w.Function.ID, attempt: w.Attempt, batch: &left}
 			a.uncount(w.Function.ID)
 		}
 		a.busy++

@@ -33,6 +33,9 @@ type DialConfig struct {
 	Fence time.Duration
 	// Farewell is how long the last words may take at the end. Default: 1 s.
 	Farewell time.Duration
+	// Token is shown to the dispatcher, whose own process has started the worker
+	// and given it: see HubConfig.Hired. Default: "".
+	Token string
 	// MaxPayload bounds one payload, in bytes. The dispatcher's word counts, if
 	// it is less. Default: core.MaxPayload.
 	MaxPayload int
@@ -354,7 +357,7 @@ func (c *Conn) say(word core.Up) {
 			c.number++
 			c.joinedAt = time.Now()
 			c.Worker = word.Worker.ID
-			c.Out = append(c.Out, wire.JoinMessage(wire.Join{UpJoin: word, Number: c.number}))
+			c.Out = append(c.Out, wire.JoinMessage(wire.Join{UpJoin: word, Number: c.number, Token: c.cfg.Token}))
 		}
 		return
 	case core.UpFinish:

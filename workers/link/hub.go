@@ -41,6 +41,15 @@ type HubConfig struct {
 	// MaxPayload bounds arguments, bodies and results, in bytes. Default:
 	// core.MaxPayload.
 	MaxPayload int
+	// Hired is what workers that this process has started show when they register,
+	// and nobody else knows. Default: "", there are none.
+	Hired string
+	// Owner is the principal of hired workers without keys; a key's name wins.
+	// Default: "".
+	Owner string
+	// Foreign is called before the first worker that was not hired takes part,
+	// which has to ask again if it fails. Called from the hub's loop. Default: nil.
+	Foreign func() error
 	// Logger takes what nobody is told otherwise. Default: slog.Default().
 	Logger *slog.Logger
 }
@@ -109,6 +118,7 @@ type Hub struct {
 	members  map[core.WorkerID]*Member
 	bodies   bodies
 	revision int       // of the keys, as last seen
+	foreign  bool      // a worker that was not hired has come, and Foreign knows
 	nextBeat time.Time //
 	nextLook time.Time // when a lost worker's time is over
 	retry    time.Time // when a full peer is tried again
@@ -320,8 +330,8 @@ func (h *Hub) look(now time.Time) {
 // revoke ends the membership of workers whose keys are not allowed any more.
 func (h *Hub) revoke() {
 	for _, m := range h.members {
-		if name, ok := h.loop.Principal(m.user); !ok || name != m.principal {
-			h.cfg.Logger.Warn("a worker's key was revoked; its tasks are queued again", "worker", m.ID, "principal", m.principal)
+		if name, ok := h.loop.Principal(m.user); !ok || name != m.key {
+			h.cfg.Logger.Warn("a worker's key was revoked; its tasks are queued again", "worker", m.ID, "principal", m.key)
 			h.forward(m, core.UpLeave{Lost: true})
 			h.remove(m)
 		}

@@ -1,6 +1,8 @@
 package link
 
 import (
+	"cmp"
+	"crypto/subtle"
 	"fmt"
 	"slices"
 	"time"
@@ -19,13 +21,13 @@ type Member struct {
 	Holds  map[core.TaskID]struct{}
 	State  any // of the Talk
 
-	user      string // the key it came with
-	principal string // the key's name
-	number    uint64 // of its registration
-	joined    bool   // the dispatcher's loop knows it, or will
-	known     map[string]bool
-	heard     time.Time
-	lostAt    time.Time // when its connection broke; zero while it holds
+	user   string // the key it came with
+	key    string // its name
+	number uint64 // of its registration
+	joined bool   // the dispatcher's loop knows it, or will
+	known  map[string]bool
+	heard  time.Time
+	lostAt time.Time // when its connection broke; zero while it holds
 }
 
 // Taken is what Take made of a message.
@@ -79,7 +81,7 @@ func (h *Hub) hear(route, user string, said wire.Said) (*Member, error) {
 	}
 	join, joins := said.Word.(wire.Join)
 	if joins {
-		return h.join(m, route, user, join), nil
+		return h.join(m, route, user, join)
 	}
 	if m == nil || !m.joined || m.Route != route && !h.talk.Moves() {
 		return nil, errStranger
@@ -118,20 +120,24 @@ func (h *Hub) found(m *Member) {
 }
 
 // join registers a worker, or registers it again.
-func (h *Hub) join(m *Member, route, user string, j wire.Join) *Member {
+func (h *Hub) join(m *Member, route, user string, j wire.Join) (*Member, error) {
 	if m != nil && m.joined && m.number == j.Number && (m.Route == route || h.talk.Moves()) {
 		h.found(m)
-		return m // the same request once more
+		return m, nil // the same request once more
 	}
 	if m != nil && j.Number < m.number {
-		return m // it had waited in a connection that was given up since
+		return m, nil // it had waited in a connection that was given up since
+	}
+	name, _ := h.loop.Principal(user)
+	principal, err := h.introduce(j, name)
+	if err != nil {
+		return nil, err
 	}
 	if m == nil {
 		m = &Member{ID: j.Worker.ID, user: user}
 		h.members[m.ID] = m
 	}
-	name, _ := h.loop.Principal(user)
-	m.Route, m.Single, m.principal, m.number, m.joined = route, j.Single, name, j.Number, true
+	m.Route, m.Single, m.key, m.number, m.joined = route, j.Single, name, j.Number, true
 	m.known, m.Holds = map[string]bool{}, map[core.TaskID]struct{}{}
 	for _, held := range j.Holds {
 		m.Holds[held.Task] = struct{}{}
@@ -151,10 +157,27 @@ func (h *Hub) join(m *Member, route, user string, j wire.Join) *Member {
 	b.joining++
 	h.mu.Unlock()
 	h.found(m)
-	j.Worker.Mode, j.Worker.Principal = h.mode, name
+	j.Worker.Mode, j.Worker.Principal = h.mode, principal
 	h.forward(m, core.UpJoin{Worker: j.Worker, Holds: j.Holds})
 	h.up <- core.Signal{Worker: m.ID + "/welcome", From: barrier{h, m.ID, j.Number}, Up: core.UpBeat{}}
-	return m
+	return m, nil
+}
+
+// introduce returns a worker's principal: the name of its key, or the owner's if
+// this process has hired it. That others may hold tasks from here is made known
+// before the first of them can be given any.
+func (h *Hub) introduce(j wire.Join, key string) (principal string, err error) {
+	if h.cfg.Hired != "" && subtle.ConstantTimeCompare([]byte(j.Token), []byte(h.cfg.Hired)) == 1 {
+		return cmp.Or(key, h.cfg.Owner), nil
+	}
+	if !h.foreign && h.cfg.Foreign != nil {
+		if err := h.cfg.Foreign(); err != nil {
+			h.cfg.Logger.Error("a worker has to wait, as its coming cannot be noted", "worker", j.Worker.ID, "error", err)
+			return "", errStranger
+		}
+	}
+	h.foreign = true
+	return key, nil
 }
 
 // forward passes a word to the dispatcher, which reads until Serve has returned.

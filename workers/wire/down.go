@@ -161,7 +161,6 @@ func taskMessage(batch []core.Assignment, fresh func(*core.Function) bool) (bodi
 		w.int(int64(index[a.Function.ID]))
 		w.string(string(a.Codec))
 		w.int(a.Timeout.Microseconds())
-		w.int(int64(a.Retries))
 		w.int(int64(len(a.Args)))
 		w.limits(a.Limits)
 		w.close()
@@ -277,10 +276,8 @@ func (r *reader) tasks(rest *payload) core.DownTasks {
 		r.field(6)
 		a.Timeout = time.Duration(r.int(0, maxMicros)) * time.Microsecond
 		r.field(7)
-		a.Retries = int(r.int(0, 1<<31))
-		r.field(8)
 		a.Args = rest.take(r)
-		a.Limits = r.limits(9)
+		a.Limits = r.limits(8)
 		if r.err == nil && f >= int64(len(functions)) {
 			r.fail("a task names function %d of %d", f, len(functions))
 		}

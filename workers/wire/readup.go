@@ -77,7 +77,7 @@ func (r *reader) join(id core.WorkerID) Join {
 	if r.pos-start > maxCard || c.Slots < 1 || c.Slots > maxSlots {
 		r.fail("a worker has 1 to %d slots, and %d bytes to describe itself", maxSlots, maxCard)
 	}
-	j.Single = c.Single
+	j.Single, j.Token = c.Single, c.Token
 	j.Worker = core.Worker{
 		ID: id, Host: c.Host, PID: c.PID, Version: c.Version, Interpreters: c.Interpreters, Labels: c.Labels, Enforces: c.Enforces, Slots: c.Slots,
 	}
@@ -90,12 +90,10 @@ func (r *reader) join(id core.WorkerID) Join {
 		r.field(3)
 		h.Attempt = int(r.int(0, 1<<31))
 		r.field(4)
-		h.Retries = int(r.int(0, 1<<31))
-		r.field(5)
 		h.Started = r.bool()
-		r.field(6)
+		r.field(5)
 		h.Ago = time.Duration(r.int(0, maxMicros)) * time.Microsecond
-		r.end(7)
+		r.end(6)
 		j.Holds = append(j.Holds, h)
 	})
 	return j

@@ -15,6 +15,9 @@ type Join struct {
 	Number uint64
 	// Single says that a pull worker has one socket.
 	Single bool
+	// Token is what the process that started the worker gave it to show to its own
+	// dispatcher; "" for all others.
+	Token string
 }
 
 // Work asks for what a dispatcher has to say to a pull worker.
@@ -33,6 +36,7 @@ type NeedBody struct{ Hashes []string }
 type card struct {
 	Slots        int                `json:"slots"`
 	Single       bool               `json:"single,omitempty"`
+	Token        string             `json:"token,omitempty"`
 	Host         string             `json:"host,omitempty"`
 	PID          int                `json:"pid,omitempty"`
 	Version      string             `json:"version,omitempty"`
@@ -100,13 +104,12 @@ func JoinMessage(j Join) Message {
 	w := header(j.Worker.ID)
 	w.int(int64(j.Number))
 	k := j.Worker
-	w.value(card{k.Slots, j.Single, k.Host, k.PID, k.Version, k.Interpreters, k.Labels, k.Enforces})
+	w.value(card{k.Slots, j.Single, j.Token, k.Host, k.PID, k.Version, k.Interpreters, k.Labels, k.Enforces})
 	w.open()
 	for _, h := range j.Holds[:min(len(j.Holds), MaxLeases)] {
 		w.open()
 		w.lease(h.Lease)
 		w.int(int64(h.Attempt))
-		w.int(int64(h.Retries))
 		w.bool(h.Started)
 		w.int(max(0, h.Ago.Microseconds()))
 		w.close()

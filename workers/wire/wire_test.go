@@ -30,7 +30,7 @@ var samples = []struct {
 	down any // what ReadDown gives
 
 }{
-	{name: "JOIN", up: Join{Number: 1, Single: true, UpJoin: core.UpJoin{
+	{name: "JOIN", up: Join{Number: 1, Single: true, Token: "t0", UpJoin: core.UpJoin{
 		Worker: core.Worker{ID: "w-1", Slots: 2, Host: "box", PID: 7},
 		Holds:  []core.Held{{Lease: lease1, Attempt: 1, Started: true, Ago: 1500 * time.Microsecond}},
 	}}},

@@ -108,7 +108,7 @@ func (b *bare) run(header []json.RawMessage, payload []byte) {
 		}
 	}
 	for _, task := range tasks {
-		n := int(task[8].(float64))
+		n := int(task[7].(float64))
 		var args []json.RawMessage
 		var positional []int
 		if json.Unmarshal(payload[:n], &args) != nil || json.Unmarshal(args[0], &positional) != nil {

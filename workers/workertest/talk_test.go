@@ -93,7 +93,7 @@ func TestBodiesTravelOnce(t *testing.T) {
 		if along := functions[0][8].(bool); along != (round == 0) {
 			t.Errorf("round %d: the body came along: %v", round, along)
 		}
-		if size := int(tasks[0][8].(float64)); round == 1 && len(payload) != size {
+		if size := int(tasks[0][7].(float64)); round == 1 && len(payload) != size {
 			t.Errorf("%d bytes came with %d of arguments", len(payload), size)
 		}
 		hash = functions[0][6].(string)
