@@ -65,7 +65,9 @@ type Agent struct {
 	pace     pace
 	recent   int // depth of the dearest function among the last outcomes
 	seq      uint64
-	window   int // as last stated
+	window   int  // as last stated
+	cautious bool // tasks had to go back, and the window grows again bit by bit:
+	calm     int  // the tasks that have ended since
 	draining bool
 	said     int  // busy slots, as the last beat had them
 	rested   bool // the last beat was left out
@@ -233,6 +235,7 @@ func (a *Agent) giveBack(n int) {
 	if n >= len(a.waiting) {
 		return
 	}
+	a.cautious, a.calm = true, 0
 	back := make([]core.Lease, 0, len(a.waiting)-n)
 	for _, w := range a.waiting[n:] {
 		back = append(back, w.Lease)
@@ -340,6 +343,7 @@ func (a *Agent) handIn(ends []core.Outcome) {
 	if len(ours) > 0 {
 		a.recent = dearest
 	}
+	a.calm += len(ours)
 	a.keep(ours)
 }
 

@@ -92,6 +92,9 @@ func (p pace) fit(waiting []core.Assignment, share int) int {
 // others can run it.
 func (a *Agent) stateWindow() {
 	size := a.cfg.Worker.Slots * a.depth()
+	if a.cautious {
+		size = min(size, a.ceiling())
+	}
 	if a.draining {
 		size = 0
 	}
@@ -105,6 +108,20 @@ func (a *Agent) stateWindow() {
 	if dear {
 		a.giveBack(max(0, size-len(a.active)))
 	}
+}
+
+// growth is how many tasks have to end before a worker that had to give tasks back
+// holds one more. While cheap calls and dear ones come by turns, a large window would
+// be filled and given back with each dear call: the tasks would be handed round. So what
+// goes back is a fraction of what is done; and when the dear calls have ended, the
+// window is its full size after a few tens of round trips.
+const growth = 8
+
+// ceiling bounds the window after a return.
+func (a *Agent) ceiling() int {
+	most := a.cfg.Worker.Slots + a.calm/growth
+	a.cautious = most < a.cfg.Worker.Slots*maxDepth
+	return most
 }
 
 // depth is the smallest depth of the functions that wait; when none does, of
