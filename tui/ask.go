@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,15 @@ import (
 const (
 	askTimeout = 5 * time.Second        // for one answer of the server
 	askEvery   = 500 * time.Millisecond // what a screen shows is asked anew at most so often
-	pageTasks  = 100                    // tasks on one page of the list
-	latestMany = 50                     // tasks that the overview asks for
+	// askLive is for lists of tasks, which an index answers: with each Batch.
+	askLive = batchEvery * 4 / 5
+	// askShare is how many times as long as its answer takes a question rests, so
+	// that a slow server is asked less.
+	askShare = 2
+
+	fewTasks    = 20   // the least that a page of tasks holds
+	manyTasks   = 500  // and when they are filtered or sorted here
+	runningMany = 1000 // the index of running tasks is read whole; more than so many is dear
 )
 
 // question is what a screen wants to know beyond the picture. It is asked when
@@ -24,6 +32,8 @@ const (
 type question struct {
 	key string // equal questions have equal keys; "" asks nothing
 	ask func(ctx context.Context, b Backend) (any, error)
+	// every is how long it rests at least. Default: askEvery.
+	every time.Duration
 }
 
 // answer is what came back; an error leaves the value before it in place.
@@ -31,6 +41,7 @@ type answer struct {
 	key   string
 	value any
 	err   error
+	took  time.Duration
 }
 
 // desk remembers what was asked and answered last.
@@ -39,14 +50,23 @@ type desk struct {
 	pending string    // the key of the question on its way
 	asked   time.Time // when
 	when    core.TopNumbers
-	due     bool // something was done that the numbers need not show
+	due     bool             // something was done that the numbers need not show
+	took    [2]time.Duration // by the last two answers
 }
 
-// about is a question about tasks.
-func about(f core.TaskFilter) question {
-	return question{fmt.Sprintf("tasks %+v", f), func(ctx context.Context, b Backend) (any, error) {
-		return b.Tasks(ctx, f)
-	}}
+// rests is how long a question is left alone after it was asked: what it was
+// given, and longer when the server is slow.
+func (d *desk) rests(q question) time.Duration {
+	if q.every == 0 || d.now.err != nil {
+		return askEvery
+	}
+	return max(q.every, askShare*min(d.took[0], d.took[1])) // one slow answer is no slow server
+}
+
+// changes are the numbers that change with what tasks do, and not with time.
+func changes(n core.TopNumbers) core.TopNumbers {
+	n.OldestWait = 0
+	return n
 }
 
 // refresh asks what the screen wants to know, unless it is known, on its way, or
@@ -57,14 +77,15 @@ func (m *Model) refresh() tea.Cmd {
 		return nil
 	}
 	if d.now.key == q.key { // a frozen screen, too, may ask what it never knew
-		if _, stale := p.stale(); m.frozen() || stale || p.now.Sub(d.asked) < askEvery || d.now.err == nil && d.when == p.numbers && !d.due {
+		if _, stale := p.stale(); m.frozen() || stale || p.now.Sub(d.asked) < d.rests(q) || d.now.err == nil && d.when == changes(p.numbers) && !d.due {
 			return nil
 		}
 	}
-	d.pending, d.asked, d.when, d.due = q.key, p.now, p.numbers, false
+	d.pending, d.asked, d.when, d.due = q.key, p.now, changes(p.numbers), false
 	return m.sent(askTimeout, func(ctx context.Context, b Backend) tea.Msg {
+		began := time.Now()
 		value, err := q.ask(ctx, b)
-		return answer{q.key, value, err}
+		return answer{q.key, value, err, time.Since(began)}
 	})
 }
 
@@ -85,6 +106,7 @@ func (m *Model) hear(a answer) {
 		return
 	}
 	d.pending = ""
+	d.took = [2]time.Duration{d.took[1], a.took}
 	if a.err != nil && d.now.key == a.key {
 		d.now.err = a.err
 		return
@@ -97,26 +119,75 @@ func (m *Model) question() question {
 	pl := m.here()
 	switch pl.screen {
 	case overview:
-		return about(core.TaskFilter{Limit: latestMany})
+		n := m.tasksShown()
+		return question{"overview", func(ctx context.Context, b Backend) (any, error) { return current(ctx, b, n) }, m.live.pace(core.Running)}
 	case tasksScreen:
-		f, _ := pl.filter.split(m.picture().functions)
-		f.Limit = pageTasks
-		if n := len(pl.before); n > 0 {
-			f.Before = pl.before[n-1]
-		}
-		return about(f)
+		return m.aboutTasks(pl)
 	case taskScreen:
 		if pl.task == "" {
 			return question{}
 		}
-		return question{"task " + string(pl.task), func(ctx context.Context, b Backend) (any, error) { return b.Detail(ctx, pl.task) }}
+		return question{"task " + string(pl.task), func(ctx context.Context, b Backend) (any, error) { return b.Detail(ctx, pl.task) }, 0}
 	case failuresScreen:
-		return question{"failures", func(ctx context.Context, b Backend) (any, error) { return b.Failures(ctx) }}
+		return question{"failures", func(ctx context.Context, b Backend) (any, error) { return b.Failures(ctx) }, 0}
 	case eventsScreen:
 		before, _ := m.desk.now.value.(eventLog)
-		return question{"events", before.more}
+		return question{"events", before.more, 0}
 	}
 	return question{}
+}
+
+// aboutTasks asks for the tasks in sight and one page more. What the server has no
+// index for is looked for here, among more of them.
+func (m *Model) aboutTasks(pl *place) question {
+	f, here := pl.filter.split(m.picture().functions)
+	if n := len(pl.before); n > 0 {
+		f.Before = pl.before[n-1]
+	}
+	key := fmt.Sprintf("tasks %+v", f) // how many are asked for does not make it another
+	f.Limit = 2 * max(fewTasks, m.h)
+	if len(here) > 0 || pl.sort > 0 {
+		f.Limit = max(f.Limit, manyTasks)
+	}
+	f.Limit = min(f.Limit, core.MaxBatch)
+	return question{key, func(ctx context.Context, b Backend) (any, error) { return b.Tasks(ctx, f) }, m.live.pace(f.State)}
+}
+
+// pace is how often tasks in a state may be asked for.
+func (p *picture) pace(s core.State) time.Duration {
+	if n := p.numbers; s == core.Running && n.Running > runningMany || s == core.Delayed && n.Delayed > runningMany {
+		return askEvery
+	}
+	return askLive
+}
+
+// current are the tasks that the overview lists: those that run, the longest of
+// them first, and then the newest of the others; n at most.
+func current(ctx context.Context, b Backend, n int) (core.TaskPage, error) {
+	page, err := b.Tasks(ctx, core.TaskFilter{State: core.Running, Limit: n})
+	if err != nil {
+		return page, err
+	}
+	slices.SortStableFunc(page.Tasks, func(a, b core.Task) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), a.Started.Compare(b.Started)) })
+	if len(page.Tasks) >= n {
+		return page, nil
+	}
+	newest, err := b.Tasks(ctx, core.TaskFilter{Limit: n})
+	for _, t := range newest.Tasks {
+		if !slices.ContainsFunc(page.Tasks, func(other core.Task) bool { return other.ID == t.ID }) {
+			page.Tasks = append(page.Tasks, t)
+		}
+	}
+	page.Next = newest.Next
+	return page, err
+}
+
+// rank puts tasks that were started before those that wait at their worker.
+func rank(t core.Task) int {
+	if t.Started.IsZero() {
+		return 1
+	}
+	return 0
 }
 
 // notable are the events that a log for people has; the many that every task

@@ -34,7 +34,7 @@ func crowded(keys ...string) *Model {
 		tasks[i].ID = core.TaskID(fmt.Sprintf("019cec2f-4a00-7b33-8d4e-%012d", i))
 	}
 	page := core.TaskPage{Tasks: tasks}
-	m.desk.now = answer{m.question().key, page, nil}
+	m.desk.now = answer{key: m.question().key, value: page}
 	for _, key := range keys {
 		press(m, key)
 	}

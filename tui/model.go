@@ -72,7 +72,8 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.hearDone(msg)
 		return m, m.refresh()
 	case tea.WindowSizeMsg:
-		m.w, m.h = msg.Width, msg.Height
+		m.w, m.h, m.desk.due = msg.Width, msg.Height, true
+		return m, m.refresh()
 	case tea.KeyMsg:
 		return m, m.pressAll(msg)
 	case fatalMsg:
@@ -132,6 +133,14 @@ func (m *Model) lines() []line {
 		copy(out[len(out)-1:], last(m.asking(), 1)) // a question is never out of sight
 	}
 	return out
+}
+
+// tasksShown is how many tasks the overview has room for.
+func (m *Model) tasksShown() int {
+	if m.header.still || m.h == 0 {
+		return onceTasks
+	}
+	return max(1, share(m.h, len(m.picture().workers)).tasks-2)
 }
 
 // scrolled is the part of a text that is looked at, h lines; the last of them says

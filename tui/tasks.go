@@ -9,7 +9,7 @@ import (
 	"faasctl/core"
 )
 
-// tasksPane lists the newest tasks.
+// tasksPane lists tasks that run, and the newest others.
 type tasksPane struct {
 	theme *theme
 	table table[taskView]
@@ -132,7 +132,7 @@ func (p *tasksPane) lines(m *Model, w, h int, gap bool) []line {
 	if gap {
 		out = append(out, nil)
 	}
-	out = append(out, p.theme.ruled("tasks", "newest first", w))
+	out = append(out, p.theme.ruled("tasks", "running, then the newest", w))
 	page, there := known[core.TaskPage](m)
 	switch {
 	case len(page.Tasks) > 0:

@@ -169,7 +169,7 @@ func (m *Model) settle(ctx context.Context, b Backend) error {
 		return nil
 	}
 	value, err := q.ask(ctx, b)
-	m.desk.now = answer{q.key, value, err}
+	m.desk.now = answer{key: q.key, value: value, err: err}
 	return err
 }
 
