@@ -109,6 +109,7 @@ func (e *environment) verbs() []*urfave.Command {
 		deadCommand(e),
 		undoCommand(e),
 		taskCommand(e),
+		whyCommand(e),
 		queueCommand(e),
 
 		upCommand(e),

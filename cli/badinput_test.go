@@ -92,7 +92,7 @@ func TestBadInput(t *testing.T) {
 		{"no server's address", with("FAASCTL_URL=ftp://x"), []string{"fn", "ls"}, core.ExitUsage, []string{"is not the address of a server"}},
 		{"unknown flag", env, []string{"run", "add", "--arg", "[1]"}, core.ExitUsage, []string{"run: there is no flag --arg\n", "→ did you mean --args?"}},
 		{"unknown verb", env, []string{"rum", "add"}, core.ExitUsage, []string{"there is no verb \"rum\"\n", "→ did you mean run?"}},
-		{"unknown task", env, []string{"result", "01900000-0000-7000-8000-000000000000"}, core.ExitNotFound, []string{"there is no task 01900000-"}},
+		{"unknown task", env, []string{"result", string(core.NewTaskID())}, core.ExitNotFound, []string{"there is no task 0"}},
 		{"negative time-out", env, []string{"run", "add", "--timeout", "-5s"}, core.ExitUsage, []string{"must not be negative"}},
 	}
 	for _, test := range tests {

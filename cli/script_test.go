@@ -32,6 +32,7 @@ import (
 //	waits N             wait until N workers run
 //	gone WORKER         wait until this one has left
 //	first NAME FILE     put the first line of a file into a variable
+//	until PATTERN WORD... run a command again until it ends well and its stdout fits
 //	exits CODE WORD...  run a command that must end with that exit code
 //	lines STREAM N      the last command printed so many lines on stdout or stderr
 //	keep NAME           put what it printed on stdout into a variable
@@ -61,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"server": func(ts *testscript.TestScript, neg bool, words []string) { begin(ts, words) },
 			"halt":   halt,
 			"exits":  exits,
+			"until":  untilFits,
 			"lines":  lines,
 			"first":  first,
 			"waits":  waits,
@@ -175,6 +177,21 @@ func exits(ts *testscript.TestScript, neg bool, words []string) {
 	}
 	if code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+func untilFits(ts *testscript.TestScript, neg bool, words []string) {
+	if neg || len(words) < 2 {
+		ts.Fatalf("usage: until PATTERN WORD...")
+	}
+	wanted, err := regexp.Compile("(?m)" + words[0])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	if poll(ctx, func() bool {
+		return ts.Exec(words[1], words[2:]...) == nil && wanted.MatchString(ts.ReadFile("stdout"))
+	}) != nil {
+		ts.Fatalf("it does not fit `%s`", words[0])
 	}
 }
 

@@ -102,6 +102,7 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 	}
 	s := newStub(t)
 	task := ended(core.Completed, "")
+	id := string(task.ID)
 	s.task(task, wire.Result{Value: json.RawMessage("7"), Repr: "7"}, core.Output{Stdout: core.Stream{Head: []byte("out\n")}})
 	f := wire.Function{Function: core.Function{ID: task.Function, Name: "add", Version: 1, Codec: core.Source, Latest: true, Signature: "(a, b)"}}
 	s.says("GET /v1/functions", 200, wire.Functions{Functions: []wire.Function{f}})
@@ -121,6 +122,7 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 	s.says("GET /v1/operations", 200, wire.Operations{Operations: []core.Operation{op}})
 	s.says("POST /v1/operations/"+string(op.ID)+"/undo", 200, op)
 	s.says("GET /v1/tasks", 200, core.TaskPage{Tasks: []core.Task{task}})
+	s.says("GET /v1/tasks/"+id+"/why", 200, core.Why{Task: task, Findings: []core.Finding{{Code: core.WhyCompleted, Cause: true, Text: "\x1b[31mred"}}})
 	s.says("GET /v1/workers", 200, wire.Workers{Workers: []core.Worker{{ID: "w-1", State: core.WorkerRunning}}})
 	s.says("GET /v1/events", 200, []core.Event{})
 	s.says("GET /v1/stats", 200, core.Stats{})
@@ -134,7 +136,6 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 	file := write(t, home, "fn.py", "def add(a, b): return a + b\n")
 	env := cleanEnv(t, home, "FAASCTL_URL="+s.URL)
 	command(t, env, home, "", "register", file) // so that the interpreter is known
-	id := string(task.ID)
 	tests := []struct {
 		line   string
 		begins string
@@ -160,6 +161,7 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 		{"dead purge --yes", "purge 3 tasks", 0},
 		{"undo", "OPERATION", 0},
 		{"undo " + string(op.ID), string(op.ID), 0},
+		{"why " + id, "task ", 0},
 		{"task ls", "ID", 0},
 		{"task show " + id, "id ", 0},
 		{"top --once", "", 0},

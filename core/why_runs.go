@@ -50,12 +50,12 @@ func (w *whyBook) handedOut(silent bool) {
 	switch {
 	case silent:
 	case t.Worker == "":
-		w.cause(WhyHeld, "", "dispatcher %s took it %s ago and has not heard that it began", in.Holder, since)
+		w.cause(WhyHeld, "", "dispatcher %s took it %s ago and its start is not known yet, which takes up to 3 s", in.Holder, since)
 	case known && worker.Busy >= worker.Slots:
 		w.cause(WhyHeld, command("workers", "show", string(t.Worker)), "worker %s holds it for %s, behind what it executes: %d of %s busy, %s held",
 			t.Worker, since, worker.Busy, counted(worker.Slots, "slot"), counted(worker.Held, "task"))
 	default:
-		w.cause(WhyHeld, "", "worker %s holds it for %s and has not said that it began", t.Worker, since)
+		w.cause(WhyHeld, "", "worker %s holds it for %s, and its start is not known yet, which takes up to 3 s", t.Worker, since)
 	}
 }
 
