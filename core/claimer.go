@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,11 +17,19 @@ type claim struct {
 	broken []Outcome // tasks whose function cannot be had
 }
 
-// want asks the claimer for up to n tasks. Each delivery ends a round; a want
-// of an ended round is void, as its credit is spent.
+// want asks the claimer for as many tasks as its classes have room for. Each
+// delivery ends a round; a want of an ended round is void, as its credit is spent.
 type want struct {
-	round uint64
-	n     int
+	round   uint64
+	classes []ClaimClass
+}
+
+// n is how many tasks are wanted.
+func (w want) n() (n int) {
+	for _, c := range w.classes {
+		n += c.N
+	}
+	return n
 }
 
 // claimer fetches tasks: at most as many as there is free credit, one claim in
@@ -36,7 +45,7 @@ type claimer struct {
 
 	lost  ClaimRequest // owned by run: its answer was lost; no ID if none was
 	round uint64       // owned by the loop: the next delivery's
-	asked int          // owned by the loop: n of the last want of this round
+	asked []ClaimClass // owned by the loop: of the last want of this round
 }
 
 func newClaimer(cfg DispatcherConfig, id DispatcherID, out chan<- claim) *claimer {
@@ -46,21 +55,25 @@ func newClaimer(cfg DispatcherConfig, id DispatcherID, out chan<- claim) *claime
 	}
 }
 
-// ask states the free credit. Called by the loop.
-func (c *claimer) ask(n int) {
-	if n = max(0, n); n == c.asked {
+// ask states the free credit. Called by the loop, which does not change classes
+// afterwards.
+func (c *claimer) ask(classes []ClaimClass) {
+	same := func(a, b ClaimClass) bool {
+		return a.N == b.N && slices.Equal(a.Interpreters, b.Interpreters)
+	}
+	if slices.EqualFunc(classes, c.asked, same) {
 		return
 	}
-	c.asked = n
+	c.asked = classes
 	select {
 	case <-c.wants:
 	default:
 	}
-	c.wants <- want{c.round, n}
+	c.wants <- want{c.round, classes}
 }
 
 // delivered ends a round. Called by the loop.
-func (c *claimer) delivered(round uint64) { c.round, c.asked = round+1, 0 }
+func (c *claimer) delivered(round uint64) { c.round, c.asked = round+1, nil }
 
 // ring says that tasks may be waiting. Called by anyone.
 func (c *claimer) ring() {
@@ -77,7 +90,7 @@ func (c *claimer) run(ctx context.Context) error {
 	poll := time.NewTimer(0)
 	defer poll.Stop()
 	for {
-		if w.n > 0 && w.round > delivered {
+		if w.n() > 0 && w.round > delivered {
 			got, err := c.claim(ctx, w)
 			if len(got.tasks)+len(got.broken) > 0 {
 				c.out <- got // the loop receives until we have returned
@@ -109,7 +122,7 @@ func (c *claimer) run(ctx context.Context) error {
 func (c *claimer) claim(ctx context.Context, w want) (claim, error) {
 	request := c.lost
 	if request.ID == "" {
-		request = ClaimRequest{ID: uuid.NewString(), Dispatcher: c.dispatcher, Max: min(w.n, MaxBatch), Lease: c.cfg.Lease}
+		request = ClaimRequest{ID: uuid.NewString(), Dispatcher: c.dispatcher, Max: min(w.n(), MaxBatch), Lease: c.cfg.Lease, Classes: w.classes}
 	}
 	c.lost = ClaimRequest{}
 	claimed, err := c.cfg.Store.Claim(ctx, request)

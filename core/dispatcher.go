@@ -107,6 +107,7 @@ type Dispatcher struct {
 	peers   map[WorkerID]*peer
 	holds   map[TaskID]*hold
 	pending []*hold // claimed and not handed out, in order
+	kinds   []*kind // of peers, by what they can run
 	claimed uint64  // tasks ever claimed
 	events  []Event // for the next announcement
 	storeUp bool

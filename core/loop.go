@@ -18,6 +18,7 @@ type peer struct {
 	holds     map[TaskID]*hold // handed out and not ended
 	unsettled int              // results received and not settled
 	seen      time.Time
+	kind      *kind // of what it can run
 	pace      meter // of info.Done
 	runs      runs
 }
@@ -207,46 +208,6 @@ func (d *Dispatcher) accept(c claim) {
 	for _, outcome := range c.broken {
 		d.holds[outcome.Task] = &hold{Assignment: Assignment{Lease: outcome.Lease}, ended: true}
 		d.settler.settle([]Settlement{{Outcome: outcome}})
-	}
-}
-
-// deal hands pending tasks to workers with credit and tells the claimer how
-// much credit is left.
-func (d *Dispatcher) deal() {
-	if len(d.pending) > 0 {
-		d.handOut()
-	}
-	free := 0
-	for _, p := range d.peers {
-		free += p.credit()
-	}
-	d.claimer.ask(free - len(d.pending))
-}
-
-func (d *Dispatcher) handOut() {
-	var open []*peer
-	var seats []seat
-	for _, p := range d.peers {
-		if n := p.credit(); n > 0 {
-			open = append(open, p)
-			seats = append(seats, seat{slots: p.info.Slots, held: len(p.holds), credit: n, order: string(p.info.ID)})
-		}
-	}
-	shares := assign(len(d.pending), seats)
-	left := d.pending[:0]
-	hands := make([][]*hold, len(open))
-	for i, h := range d.pending {
-		if i < len(shares) {
-			hands[shares[i]] = append(hands[shares[i]], h)
-		} else {
-			left = append(left, h)
-		}
-	}
-	d.pending = left
-	for i, hand := range hands {
-		if len(hand) > 0 {
-			d.give(open[i], hand)
-		}
 	}
 }
 

@@ -142,7 +142,23 @@ type ClaimRequest struct {
 	Dispatcher DispatcherID
 	Max        int           // at most so many
 	Lease      time.Duration // until they are given to somebody else unless renewed
+	// Classes says what the tasks will run on: each takes at most its N, and only
+	// what it fits. What fits several counts for the first of them. Nil: whatever
+	// waits can be run.
+	Classes []ClaimClass
 }
+
+// ClaimClass is free room on workers that can run the same functions.
+type ClaimClass struct {
+	Interpreters []Interpreter // what these workers have; none = they fit all
+	N            int           // tasks that they can take
+}
+
+// Fits reports whether these workers can run what has such needs.
+func (c ClaimClass) Fits(n Needs) bool { return n.Choose(c.Interpreters) >= 0 }
+
+// MaxClaimClasses bounds the classes of one claim.
+const MaxClaimClasses = 64
 
 // Claimed is a task that the caller now holds.
 type Claimed struct {
@@ -190,7 +206,8 @@ const (
 
 // LeaseStore is what a dispatcher does with tasks it holds.
 type LeaseStore interface {
-	// Claim takes up to Max queued tasks, raises their epochs and leases them.
+	// Claim takes up to Max queued tasks, raises their epochs and leases them. It may
+	// take fewer than there are, but none only when none fits.
 	Claim(ctx context.Context, request ClaimRequest) ([]Claimed, error)
 	// Renew prolongs leases to the given term from now and records starts.
 	Renew(ctx context.Context, batch []Renewal, lease time.Duration) ([]Verdict, error)

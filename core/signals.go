@@ -63,6 +63,7 @@ func (d *Dispatcher) join(s Signal, p *peer, join UpJoin) {
 	}
 	p.info, p.from, p.seq, p.window, p.seen = join.Worker, s.From, 0, 0, time.Now()
 	p.info.Dispatcher = d.info.ID
+	p.kind = d.kindOf(p.info.Interpreters)
 	if p.info.State == "" {
 		p.info.State = WorkerRunning
 	}

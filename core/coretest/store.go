@@ -25,6 +25,7 @@ func RunStore(t *testing.T, open Open) {
 		{"Keys", keyCases},
 		{"Listing", listCases},
 		{"Queues", queueCases},
+		{"Fits", fitCases},
 		{"Expiry", expiryCases},
 		{"Leases", leaseCases},
 		{"Release", releaseCases},

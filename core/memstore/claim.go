@@ -16,13 +16,14 @@ type claiming struct {
 	request core.ClaimRequest
 	now     time.Time
 	ids     []core.TaskID
+	classes []core.ClaimClass // with what room is left; nil = everything fits
 	events  []core.Event
 	expired []core.TaskID
 }
 
 // Claim implements core.LeaseStore.
 func (s *Store) Claim(ctx context.Context, request core.ClaimRequest) ([]core.Claimed, error) {
-	if err := ctx.Err(); err != nil || request.Max <= 0 {
+	if err := ctx.Err(); err != nil || request.Max <= 0 || request.Classes != nil && len(request.Classes) == 0 {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -30,9 +31,18 @@ func (s *Store) Claim(ctx context.Context, request core.ClaimRequest) ([]core.Cl
 	if answer, repeated := s.claims[request.ID]; repeated {
 		return s.claimed(answer.ids, request.ID), nil
 	}
-	c := &claiming{Store: s, request: request, now: s.cfg.Now()}
+	c := &claiming{Store: s, request: request, now: s.cfg.Now(), classes: slices.Clone(request.Classes)}
 	s.unparkDue(c.now)
-	c.turns(min(request.Max, core.MaxBatch))
+	c.unparkFitting()
+	max := min(request.Max, core.MaxBatch)
+	if c.classes != nil {
+		room := 0
+		for _, class := range c.classes {
+			room += class.N
+		}
+		max = min(max, room)
+	}
+	c.turns(max)
 	if len(c.ids) > 0 {
 		s.claims[request.ID] = claimAnswer{c.ids, c.now}
 	}
@@ -111,6 +121,12 @@ func (c *claiming) serve(q *queue, want int) (got int) {
 // take claims the first task of a line and reports whether it did: the line may
 // have to be parked, the task may have ended while it waited.
 func (c *claiming) take(q *queue, l *line) bool {
+	needs := c.functions.byID[l.function].Needs()
+	class := c.class(needs)
+	if class < 0 {
+		l.parked = unfit
+		return false
+	}
 	free, why, until := c.room(l.function, c.now)
 	if !free {
 		l.parked, l.until = why, until
@@ -130,10 +146,34 @@ func (c *claiming) take(q *queue, l *line) bool {
 		return false
 	}
 	c.hold(r)
+	if c.classes != nil {
+		c.classes[class].N--
+	}
 	c.spend(l.function, c.now)
 	c.ids = append(c.ids, id)
 	c.events = append(c.events, c.event(r, core.TaskClaimed))
 	return true
+}
+
+// class is the place of the first class with room that fits; -1 when none does.
+func (c *claiming) class(needs core.Needs) int {
+	if c.classes == nil {
+		return 0
+	}
+	return slices.IndexFunc(c.classes, func(class core.ClaimClass) bool { return class.N > 0 && class.Fits(needs) })
+}
+
+// unparkFitting has the lines take part again that fitted nothing in an earlier
+// claim and fit something in this one. They come back at the place they had.
+func (c *claiming) unparkFitting() {
+	for name, q := range c.queues {
+		for _, l := range q.lines {
+			if l.parked == unfit && c.class(c.functions.byID[l.function].Needs()) >= 0 {
+				l.parked, l.time = ready, max(l.time, q.now)
+				c.activate(name)
+			}
+		}
+	}
 }
 
 func (c *claiming) hold(r *record) {

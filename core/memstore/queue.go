@@ -42,6 +42,7 @@ const (
 	ready     parking = iota
 	capped            // until a task of its function ends
 	throttled         // until its function's bucket has a task's worth
+	unfit             // until a claim is for workers that can run it
 )
 
 // queue shares service between its lines by self-clocked fair queueing (Golestani
@@ -243,7 +244,9 @@ func (s *Store) PauseQueue(ctx context.Context, name string, paused bool) (bool,
 		delete(s.paused, name)
 		if q != nil {
 			for _, l := range q.lines { // that it waited is nobody's fault: none is old
-				l.turn = now
+				if l.parked != unfit {
+					l.turn = now
+				}
 			}
 			if q.first(func(a, b *line) int { return 0 }) != nil {
 				s.activate(name)

@@ -29,7 +29,7 @@ func (s *Store) PutFunction(ctx context.Context, f core.Function) (core.Function
 	}
 	// go-redis repeats the script when its answer was lost; the same id then
 	// tells the script that the function is not "unchanged" but new.
-	args := append([]any{s.cfg.KeepEvents, string(f.ID), f.Name, f.Identity(), doc, f.BodyHash, f.Body}, policy...)
+	args := append([]any{s.cfg.KeepEvents, string(f.ID), f.Name, f.Identity(), doc, f.BodyHash, f.Body}, append(policy, f.Needs().Key())...)
 	answer, err := s.run(ctx, op, s.scripts.putFunction, args...)
 	if err != nil {
 		return core.Function{}, "", err
@@ -40,6 +40,7 @@ func (s *Store) PutFunction(ctx context.Context, f core.Function) (core.Function
 	}
 	outcome, _ := fields[0].(string)
 	stored, err := readFunction(fields[1:])
+	s.needs.learn([]any{stored.Needs().Key()})
 	return stored, core.Registered(outcome), err
 }
 

@@ -74,6 +74,8 @@ func (k keys) fixed() []string {
 		k.operationsAll(),    // 51 zset of operations by time
 		k.operationsDue(),    // 52 zset of those that have something left to do, by when
 		k.base + "removed",   // 53 zset of removed functions that are not forgotten, by when they were removed
+		k.base + "unfit",     // 54 hash: hashed needs of parked classes that fitted no worker of a claim → the needs
+		k.base + "unfit:",    // 55 family, hashed needs: hash: parked class → virtual time and turn that it had
 	}
 }
 

@@ -32,23 +32,29 @@ func (s *Store) Claim(ctx context.Context, request core.ClaimRequest) ([]core.Cl
 			WithHint("use a UUID; up to 64 letters, digits, - . _")
 	}
 	most := min(request.Max, core.MaxBatch)
-	if most <= 0 {
+	if most <= 0 || request.Classes != nil && len(request.Classes) == 0 {
 		return nil, nil
 	}
-	for {
-		answer, err := s.run(ctx, op, s.scripts.claim, s.cfg.KeepEvents, request.ID, string(request.Dispatcher), most,
-			millis(request.Lease), rememberClaim.Milliseconds(), most+claimSlack, expiredWaiting, millis(s.cfg.Ageing))
+	for lessons := 0; ; {
+		args := append([]any{s.cfg.KeepEvents, request.ID, string(request.Dispatcher), most,
+			millis(request.Lease), rememberClaim.Milliseconds(), most + claimSlack, expiredWaiting, millis(s.cfg.Ageing)}, s.needs.fits(request.Classes)...)
+		answer, err := s.run(ctx, op, s.scripts.claim, args...)
 		if err != nil {
 			return nil, err
 		}
 		items, ok := answer.([]any)
-		if !ok || len(items)%4 != 1 {
+		if !ok || len(items)%4 != 2 {
 			return nil, broken(op, "the script answered with %T", answer)
 		}
-		if len(items) == 1 && items[0] == int64(1) {
+		unknown, _ := items[1].([]any)
+		s.needs.learn(unknown)
+		if len(items) == 2 && items[0] == int64(1) {
 			continue // thousands of cancelled tasks stood in front; they are gone now
 		}
-		return s.claimed(ctx, request.ID, items[1:])
+		if lessons++; len(items) == 2 && len(unknown) > 0 && lessons < 4 {
+			continue // now we know whom they fit
+		}
+		return s.claimed(ctx, request.ID, items[2:])
 	}
 }
 

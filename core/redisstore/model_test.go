@@ -36,6 +36,15 @@ const (
 	pairFunctions = 3
 )
 
+// What the functions need, and for whom is claimed.
+var (
+	pairNeeds   = [pairFunctions]string{"", "3.9", ">=3.10"}
+	pairClasses = [][]core.ClaimClass{
+		nil, nil, {{N: 3}}, {{Interpreters: []core.Interpreter{{Version: "3.9.18"}}, N: 4}}, {{Interpreters: []core.Interpreter{{Version: "3.12.1"}}, N: 2}},
+		{{Interpreters: []core.Interpreter{{Version: "3.9.18"}}, N: 1}, {Interpreters: []core.Interpreter{{Version: "3.9.18"}, {Version: "3.12.1"}}, N: 3}},
+	}
+)
+
 func newPair(t *rapid.T, b *bench) *pair {
 	p := &pair{T: t, b: b, redis: b.Store, now: 1_700_000_000_000}
 	p.model = memstore.New(memstore.Config{Now: func() time.Time { return time.UnixMilli(p.now) }})
@@ -49,16 +58,17 @@ func newPair(t *rapid.T, b *bench) *pair {
 			"local clock = {math.floor(ms / 1000), ms % 1000 * 1000}", 1)
 	})
 	p.advance(0)
-	for i := range pairFunctions {
-		f := core.Function{Name: fmt.Sprint("f", i), Codec: core.Source, Entry: "f", Body: []byte(fmt.Sprint(i))}
-		for n, store := range []core.Store{p.redis, p.model} {
-			stored, _, err := store.PutFunction(b.ctx, f)
-			p.must(err)
-			p.fns[n] = append(p.fns[n], stored.ID)
+	for n, store := range []core.Store{p.redis, p.model} {
+		for round := 0; p.fns[n] == nil || !slices.IsSorted(p.fns[n]); round++ { // their ids are random
+			p.fns[n] = nil
+			for i := range pairFunctions {
+				f := core.Function{Name: fmt.Sprint("f", i), Codec: core.Source, Entry: "f", Body: fmt.Append(nil, round, i), Python: pairNeeds[i]}
+				stored, _, err := store.PutFunction(b.ctx, f)
+				p.must(err)
+				p.fns[n] = append(p.fns[n], stored.ID)
+			}
 		}
 	}
-	slices.Sort(p.fns[0])
-	slices.Sort(p.fns[1])
 	return p
 }
 
@@ -145,7 +155,8 @@ func (p *pair) submit(t *rapid.T) {
 func (p *pair) claim(t *rapid.T) {
 	p.count++
 	request := core.ClaimRequest{ID: fmt.Sprint("c", p.count), Dispatcher: core.DispatcherID(rapid.SampledFrom([]string{"d-1", "d-2"}).Draw(t, "by")),
-		Max: rapid.IntRange(0, 7).Draw(t, "max"), Lease: ms(t, "lease", 50, 2000, 100_000)}
+		Max: rapid.IntRange(0, 7).Draw(t, "max"), Lease: ms(t, "lease", 50, 2000, 100_000),
+		Classes: rapid.SampledFrom(pairClasses).Draw(t, "for")}
 	if p.now-p.since >= rememberClaim.Milliseconds() {
 		p.claims, p.since = nil, p.now
 	}

@@ -116,6 +116,7 @@ type Store struct {
 	server  server // what Open found
 	present present
 	walk    walker
+	needs   knownNeeds
 
 	ending context.Context // is done when the store is closed
 	end    context.CancelFunc

@@ -2,19 +2,24 @@
 -- queue by stride scheduling (a task of priority p costs 4^-p of virtual time,
 -- the class whose next task is done first goes first). A class that had no turn for
 -- long goes before all others, for one task. A class without room under its
--- function's limits is parked (see prelude.lua). A claim that is repeated under the same id
--- answers with the same tasks.
+-- function's limits, or that fits none of the workers that the claim is for, is parked
+-- (see prelude.lua): so it is looked at once and not by every claim. A claim that is
+-- repeated under the same id answers with the same tasks.
 --
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, [2] claim id, [3] dispatcher, [4] at most so many,
 --          [5] lease in ms, [6] how long the claim is remembered, in ms,
 --          [7] how many entries of the lines may be looked at, [8] result
---          envelope of an expired task, [9] ms without a turn that are long
--- returns  [1] 1 when the bound [7] ended the search, else 0, then for each
---          task: id, epoch, attempt, spec envelope (false when it is missing)
+--          envelope of an expired task, [9] ms without a turn that are long,
+--          [10] how many tasks each class of workers takes, with commas ('' = all
+--          fit), then pairs: needs, and a digit for each class: 1 = it fits
+-- returns  [1] 1 when the bound [7] ended the search, else 0, [2] needs that were met
+--          and are not in ARGV: these classes are parked until they are, then for
+--          each task: id, epoch, attempt, spec envelope (false when it is missing)
 local claim, dispatcher, max, lease = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local budget = tonumber(ARGV[7])
-local taken, answers = {}, {0}
+local taken, unknown = {}, {}
+local answers = {0, unknown}
 
 local function answer()
   for i = 1, #taken, CHUNK do
@@ -44,6 +49,44 @@ end
 
 drain()
 local until_ = now + lease
+
+-- The room that the workers have.
+local rooms, fitting, asked = nil, {}, {}
+if ARGV[10] ~= '' then
+  rooms = {}
+  local all = 0
+  for n in string.gmatch(ARGV[10], '%d+') do
+    rooms[#rooms + 1] = tonumber(n)
+    all = all + tonumber(n)
+  end
+  max = math.min(max, all)
+  for i = 11, #ARGV, 2 do fitting[ARGV[i]] = ARGV[i + 1] end
+end
+
+-- fit says how many tasks with such needs (false = none) the workers can take;
+-- charge takes n of them off, from the first classes that fit.
+local function fits(needs, i) return not needs or string.byte(fitting[needs], i) == 49 end
+local function fit(needs)
+  if not rooms then return max end
+  if needs and not fitting[needs] then
+    if not asked[needs] then asked[needs] = true; unknown[#unknown + 1] = needs end
+    return 0
+  end
+  local n = 0
+  for i, free in ipairs(rooms) do
+    if fits(needs, i) then n = n + free end
+  end
+  return n
+end
+local function charge(needs, n)
+  if not rooms then return end
+  for i, free in ipairs(rooms) do
+    if n > 0 and fits(needs, i) then
+      local k = math.min(n, free)
+      rooms[i], n = free - k, n - k
+    end
+  end
+end
 
 -- accept claims those of ids, out of a queue, that are still queued and returns how many.
 local function accept(queue, ids)
@@ -101,15 +144,15 @@ local function load(h)
 end
 
 -- The room that a function has: its policy, what runs and what is in its bucket,
--- read when one of its classes is first looked at; more_running tells what this
--- claim has added. full is when its bucket will be full, interval the time in
+-- read with its needs when one of its classes is first looked at; more_running tells what
+-- this claim has added. full is when its bucket will be full, interval the time in
 -- which it gains a task, burst how much it holds.
 local limits = {}
 local function limits_of(fn)
   local l = limits[fn]
   if not l then
-    local f = call('HMGET', K.fn .. fn, 'cap', 'rate', 'per')
-    l = {cap = tonumber(f[1]), running = f[1] and tonumber(call('HGET', K.running, fn) or 0)}
+    local f = call('HMGET', K.fn .. fn, 'cap', 'rate', 'per', 'needs')
+    l = {needs = f[4], cap = tonumber(f[1]), running = f[1] and tonumber(call('HGET', K.running, fn) or 0)}
     if f[2] then
       l.interval = f[3] / f[2]
       l.burst = math.max(1, math.floor(f[2] * 1000 / f[3]))
@@ -156,6 +199,41 @@ local function park(queue, h, class, fn, at)
   if at then call('ZADD', K.throttled, at, member) else call('SADD', K.capped .. fn, member) end
 end
 
+-- strand parks a class that fits none of the workers with room. It keeps its place:
+-- another claim, of other workers, may serve it in between.
+local function strand(queue, h, class, needs, time, turn)
+  local place = string.format('%.17g', time) .. ' ' .. (turn or call('ZSCORE', K.turn .. h, class) or now)
+  forget(h, class)
+  local member = h .. ':' .. class
+  call('HSET', K.parked, member, queue)
+  call('HSET', K.unfits, hash(needs), needs)
+  call('HSET', K.unfit .. hash(needs), member, place)
+end
+
+-- unstrand has those take part again that fit now, some hundred at a time.
+local function unstrand()
+  local all = call('HGETALL', K.unfits)
+  for i = 1, #all, 2 do
+    local h, needs = all[i], all[i + 1]
+    if fit(needs) > 0 then
+      local members = call('HRANDFIELD', K.unfit .. h, 500, 'WITHVALUES')
+      for j = 1, #members, 2 do
+        local member, time, turn = members[j], string.match(members[j + 1], '(%S+) (%S+)')
+        local queue, of, class = call('HGET', K.parked, member), string.sub(member, 1, 20), string.sub(member, 22)
+        call('HDEL', K.unfit .. h, member)
+        call('HDEL', K.parked, member)
+        if queue then
+          awaken(queue, class)
+          time = math.max(tonumber(time), tonumber(call('GET', K.virtual .. of)) or 0)
+          call('ZADD', K.ready .. of, string.format('%.17g', time), class)
+          call('ZADD', K.turn .. of, turn, class)
+        end
+      end
+      if call('EXISTS', K.unfit .. h) == 0 then call('HDEL', K.unfits, h) end
+    end
+  end
+end
+
 -- rescue hands out one task of each class that had no turn for long, the longest
 -- first. It is no turn: virtual times stay.
 local function rescue(queue, h, want)
@@ -164,13 +242,17 @@ local function rescue(queue, h, want)
     local oldest = call('ZRANGEBYSCORE', K.turn .. h, '-inf', now - tonumber(ARGV[9]), 'LIMIT', 0, 1)[1]
     if not oldest then break end
     local fn, line = string.sub(oldest, 3), K.line .. h .. ':' .. oldest
+    local needs = limits_of(fn).needs
     local n, at = room(fn, 1)
     budget = budget - 1
-    if n == 0 then
+    if fit(needs) == 0 then
+      strand(queue, h, oldest, needs, tonumber(call('ZSCORE', K.ready .. h, oldest)) or 0)
+    elseif n == 0 then
       park(queue, h, oldest, fn, at)
     else
       local k = accept(queue, call('LPOP', line, 1) or {})
       got = got + k
+      charge(needs, k)
       spend(fn, k)
       if call('EXISTS', line) == 0 then forget(h, oldest)
       elseif k > 0 then call('ZADD', K.turn .. h, now, oldest) end
@@ -190,9 +272,13 @@ local function serve(queue, want)
     local best, place, rival = first_two(classes)
     if not best or limit and earlier(limit, best) then break end
     if limit and (not rival or earlier(limit, rival)) then rival = limit end
-    local n, at = room(best.fn, math.min(turns(best, rival, want - got), budget, CHUNK))
+    local needs = limits_of(best.fn).needs
+    local free = fit(needs)
+    local n, at = room(best.fn, math.min(turns(best, rival, want - got), budget, CHUNK, free))
+    if free == 0 then n = 0 end
     local ids = n > 0 and call('LPOP', best.line, n) or {}
     local k = accept(queue, ids)
+    charge(needs, k)
     spend(best.fn, k)
     budget, got = budget - math.max(#ids, 1), got + k
     if k > 0 then
@@ -202,8 +288,10 @@ local function serve(queue, want)
     end
     if n == 0 or #ids < n or call('EXISTS', best.line) == 0 then
       table.remove(classes, place)
+      local turn = served[best] and now
       served[best] = nil
-      if n == 0 then park(queue, h, best[2], best.fn, at) else forget(h, best[2]) end
+      if free == 0 then strand(queue, h, best[2], needs, best[1], turn)
+      elseif n == 0 then park(queue, h, best[2], best.fn, at) else forget(h, best[2]) end
     end
   end
   for c in pairs(served) do
@@ -215,6 +303,7 @@ local function serve(queue, want)
 end
 
 unpark_due()
+unstrand()
 
 -- The queues that had least go first, each for an even share of what is left.
 while #taken < max and budget > 0 do

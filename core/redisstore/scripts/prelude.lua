@@ -27,6 +27,7 @@ local K = {
   expiry = KEYS[41], running = KEYS[42], paused = KEYS[43], parked = KEYS[44], capped = KEYS[45], throttled = KEYS[46],
   rates = KEYS[47], turn = KEYS[48],
   op = KEYS[49], op_tasks = KEYS[50], ops = KEYS[51], ops_due = KEYS[52], removed = KEYS[53],
+  unfits = KEYS[54], unfit = KEYS[55],
 }
 local KEEP = tonumber(ARGV[1])
 local CHUNK = 512 -- unpack fails near 8,000 values
@@ -128,17 +129,18 @@ end
 -- not empty stands in exactly one place:
 --   in ready and turn of its queue, which then stands in queues unless it is paused;
 --   in capped of its function, as that has as many RUNNING tasks as it may;
---   in throttled, as its function's bucket is empty.
--- The latter two are parked: parked names the queue. claim parks a class when it is
+--   in throttled, as its function's bucket is empty;
+--   in unfit of what its function needs, as a claim was for workers without that.
+-- The latter three are parked: parked names the queue. claim parks a class when it is
 -- its turn and there is no room; it looks at it again only when there may be.
 local waiting, hashes, deeper = {}, {}, {}
 
 -- depth notes that a queue holds n tasks more.
 local function depth(queue, n) deeper[queue] = (deeper[queue] or 0) + n end
 
-local function hash(queue)
-  local h = hashes[queue]
-  if not h then h = string.sub(redis.sha1hex(queue), 1, 20); hashes[queue] = h end
+local function hash(text)
+  local h = hashes[text]
+  if not h then h = string.sub(redis.sha1hex(text), 1, 20); hashes[text] = h end
   return h
 end
 local function class_of(priority, fn) return (9 - priority) .. ':' .. fn end

@@ -4,7 +4,7 @@
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, [2] id to give to a new one, [3] name,
 --          [4] identity, [5] document, [6] body hash, [7] body, [8]–[11] the
---          policy of a new one: see policy.lua
+--          policy of a new one: see policy.lua, [12] what it needs, '' = nothing
 -- returns  registered, unchanged or back, and the fields of getfunction.lua
 local name, identity = ARGV[3], ARGV[4]
 local id = call('HGET', K.fidentity, identity)
@@ -18,6 +18,7 @@ if not id then
   local ref = name .. '@' .. version
   call('HSET', K.fn .. id, 'doc', ARGV[5], 'name', name, 'version', version, 'created', now, 'identity', identity)
   set_policy(id, 8)
+  if ARGV[12] ~= '' then call('HSET', K.fn .. id, 'needs', ARGV[12]) end
   call('HSET', K.fidentity, identity, id)
   call('HSET', K.functions, id, ref)
   call('HSET', K.fversion, ref, id)

@@ -106,6 +106,8 @@ end
 -- waits says whether a parked class has what it waits for.
 local function waits(name, fn)
   if call('ZSCORE', K.throttled, name) then return true end
+  local needs = call('HGET', K.fn .. fn, 'needs')
+  if needs and call('HEXISTS', K.unfit .. hash(needs), name) == 1 then return call('HEXISTS', K.unfits, hash(needs)) == 1 end
   if call('SISMEMBER', K.capped .. fn, name) == 0 then return false end
   local cap = tonumber(call('HGET', K.fn .. fn, 'cap'))
   return cap and tonumber(call('HGET', K.running, fn) or 0) >= cap
@@ -118,6 +120,8 @@ local function class(name)
   local fn = string.sub(c, 3)
   if call('HEXISTS', K.parked, name) == 1 then
     if not waits(name, fn) then
+      local needs = call('HGET', K.fn .. fn, 'needs')
+      if needs then call('HDEL', K.unfit .. hash(needs), name) end
       call('SREM', K.capped .. fn, name)
       unpark({name})
       repaired('parked', name)
