@@ -55,7 +55,7 @@ func registerCommand(e *environment) *urfave.Command {
 			switch as {
 			case "json":
 				return e.jsonLine(wire.Registration{
-					Function: document(registration.Function), Outcome: registration.Outcome, Changed: registration.Changed})
+					Function: document(registration.Function), Outcome: registration.Outcome, Changed: registration.Changed, Unfit: registration.Unfit})
 			case "id":
 				return e.data([]byte(string(registration.Function.ID) + "\n"))
 			}

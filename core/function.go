@@ -40,7 +40,7 @@ type Function struct {
 	Entry     string            `json:"entry,omitempty"`
 	Signature string            `json:"signature,omitempty"` // such as "(a, b=10)"; "" when unknown
 	Doc       string            `json:"doc,omitempty"`
-	Python    string            `json:"python,omitempty"`         // minor version it needs or was pickled by, such as "3.11"
+	Python    string            `json:"python,omitempty"`         // versions it needs, such as ">=3.10", or the minor one it was pickled by, such as "3.11"
 	Assumed   bool              `json:"python_assumed,omitempty"` // Python was not stated by the client
 	File      string            `json:"file,omitempty"`           // base name of the source file, for tracebacks
 	Labels    map[string]string `json:"labels,omitempty"`

@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"regexp"
 	"strings"
 )
 
@@ -15,7 +14,7 @@ type RegisterRequest struct {
 	File      string // base name of the file, for tracebacks
 	Signature string
 	Doc       string
-	Python    string // minor version it needs or was pickled by; "" = not said
+	Python    string // versions it needs (see CheckPython), or the minor one it was pickled by; "" = not said
 	Policy    PolicyChange
 	Labels    map[string]string
 }
@@ -27,6 +26,8 @@ type Registration struct {
 	// Changed names what of the policy of a function that was known is another
 	// one now.
 	Changed []string `json:"changed,omitempty"`
+	// Unfit says that none of the workers that are there can run it, and why.
+	Unfit string `json:"unfit,omitempty"`
 }
 
 // Register stores a function, or finds the equal one. Its policy is that of the
@@ -34,7 +35,7 @@ type Registration struct {
 func (s *Service) Register(ctx context.Context, r RegisterRequest) (Registration, error) {
 	f := Function{
 		Name: r.Name, Codec: r.Codec, Body: r.Body, Entry: r.Entry, File: r.File, Signature: r.Signature,
-		Doc: r.Doc, Python: r.Python, Labels: r.Labels,
+		Doc: r.Doc, Python: CleanPython(r.Python), Labels: r.Labels,
 		BodyHash: HashBody(r.Body), BodySize: len(r.Body),
 	}
 	if err := s.checkFunction(f); err != nil {
@@ -53,11 +54,20 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (Registration
 	}
 	stored, outcome, err := s.store.PutFunction(ctx, f)
 	done := Registration{Function: stored, Outcome: outcome}
-	if err != nil || outcome == RegisteredNew {
+	if err != nil {
 		return done, err
 	}
-	done.Function, done.Changed, err = s.changePolicy(ctx, stored, r.Policy)
-	return done, err
+	if outcome != RegisteredNew {
+		if done.Function, done.Changed, err = s.changePolicy(ctx, stored, r.Policy); err != nil {
+			return done, err
+		}
+	}
+	if !stored.Needs().None() {
+		if roster, err := s.store.Roster(ctx); err == nil { // else it is registered all the same
+			done.Unfit = roster.Unfit(&stored)
+		}
+	}
+	return done, nil
 }
 
 // SetPolicy changes what c states of a function's policy and names the fields
@@ -98,8 +108,11 @@ func (s *Service) checkFunction(f Function) error {
 	if len(f.Body) > s.cfg.MaxPayload {
 		return tooLarge("function bodies", len(f.Body), s.cfg.MaxPayload)
 	}
-	if f.Python != "" && !minorVersion.MatchString(f.Python) {
-		return Errorf(ErrInvalid, "", "%q is no minor version of Python", clip(f.Python, 32)).WithHint("write it as 3.11")
+	if err := CheckPython(f.Python); err != nil {
+		return err
+	}
+	if len(f.Python) > maxPython {
+		return Errorf(ErrInvalid, "", "%q says too much about Python", clip(f.Python, 64)).WithHint("%d characters at most", maxPython)
 	}
 	switch f.Codec {
 	case Dill:
@@ -113,7 +126,8 @@ func (s *Service) checkFunction(f Function) error {
 	return Errorf(ErrInvalid, "", "codec %q cannot hold a function", f.Codec).WithHint("use source or dill")
 }
 
-var minorVersion = regexp.MustCompile(`^[23]\.[0-9]{1,3}$`)
+// maxPython bounds Function.Python, in bytes.
+const maxPython = 200
 
 // CheckPickle looks at the outline of a pickle: protocol 2 or later begins
 // with 0x80 and every pickle ends with a full stop. Nothing is decoded.

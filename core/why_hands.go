@@ -1,6 +1,9 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Hands is who could run a task.
 type Hands struct {
@@ -46,18 +49,62 @@ func handsFor(r Roster, f *Function) (h Hands, lacks string) {
 	return h, lacks
 }
 
-// unfit says why a worker cannot run a function, such as "cannot import dill"; ""
-// when it can. It is the one place that explanations ask.
+// unfit says what a worker has that cannot run a function, such as "has Python
+// 3.9.18 without dill"; "" when it can. It is the one place that explanations ask.
 func unfit(w Worker, f *Function) string {
-	if f == nil || f.Codec != Dill || len(w.Interpreters) == 0 {
+	if f == nil || f.Needs().Choose(w.Interpreters) >= 0 {
 		return ""
 	}
-	for _, i := range w.Interpreters {
+	return "has " + interpretersText(w.Interpreters)
+}
+
+// interpretersText lists what a worker has, such as "Python 3.9.18 without dill and
+// 3.11.2 with dill 0.4.1".
+func interpretersText(list []Interpreter) string {
+	const most = 6
+	var parts []string
+	for _, i := range list[:min(len(list), most)] {
+		text := i.Version + " without dill"
 		if i.Dill != "" {
-			return ""
+			text = i.Version + " with dill " + i.Dill
 		}
+		parts = append(parts, text)
 	}
-	return "has no Python that can import dill"
+	if more := len(list) - most; more > 0 {
+		parts = append(parts, fmt.Sprintf("%d more", more))
+	}
+	last := len(parts) - 1
+	if last > 0 {
+		return "Python " + strings.Join(parts[:last], ", ") + " and " + parts[last]
+	}
+	return "Python " + parts[0]
+}
+
+// needsText says what a function needs, such as "Python 3.11 with dill (assumed, as
+// its client did not say)".
+func needsText(f *Function) string {
+	text := f.Needs().String()
+	if f.Assumed {
+		text += " (assumed, as its client did not say)"
+	}
+	return text
+}
+
+// Unfit says that a function waits for a worker that can run it, although there are
+// workers, and names both sides; "" when there is one, or no worker at all.
+func (r Roster) Unfit(f *Function) string {
+	if h, lacks := handsFor(r, f); h.Workers == 0 && h.Unfit > 0 {
+		return noFitText(f.Ref(), f, h.Unfit, lacks)
+	}
+	return ""
+}
+
+func noFitText(name string, f *Function, workers int, lacks string) string {
+	who := "the only worker cannot run " + name
+	if workers > 1 {
+		who = fmt.Sprintf("none of %d workers can run %s", workers, name)
+	}
+	return fmt.Sprintf("%s, which needs %s: %s", who, needsText(f), lacks)
 }
 
 // lookForHands adds what is missing of dispatchers and workers. cause says whether
@@ -73,7 +120,7 @@ func (w *whyBook) lookForHands(cause bool) {
 	case h.Dispatchers == 0:
 		say(WhyNoDispatcher, startWorkers, "no dispatcher is connected to the store: nobody hands out tasks")
 	case h.Workers == 0 && h.Unfit > 0:
-		say(WhyNoFit, "faasctl workers ls", "none of %s that take tasks can run %s: %s", counted(h.Unfit, "worker"), w.name(), lacks)
+		say(WhyNoFit, "faasctl workers ls", "%s", noFitText(w.name(), w.in.function, h.Unfit, lacks))
 	case h.Workers == 0 && h.Draining > 0:
 		say(WhyNoWorker, startWorkers, "no worker takes tasks: %s, and none is left", drains(h.Draining))
 	case h.Workers == 0 && h.Lost > 0:

@@ -19,7 +19,7 @@ import (
 type familyRegister struct {
 	Name    *string `json:"name" doc:"what to call the function" nullable:"false"`
 	Payload *string `json:"payload" doc:"dill64 of the function" nullable:"false"`
-	Python  *string `json:"python,omitempty" doc:"minor version that made the pickle" example:"3.11"`
+	Python  *string `json:"python,omitempty" doc:"minor version that made the pickle; workers of another do not get it" example:"3.11"`
 }
 
 type familyRegistered struct {

@@ -72,7 +72,7 @@ func (s *Server) register(ctx context.Context, _ *none, body *wire.Register) (*a
 	if err != nil {
 		return nil, err
 	}
-	return reply(wire.Registration{Function: wire.FunctionOf(done.Function), Outcome: done.Outcome, Changed: done.Changed}), nil
+	return reply(wire.Registration{Function: wire.FunctionOf(done.Function), Outcome: done.Outcome, Changed: done.Changed, Unfit: done.Unfit}), nil
 }
 
 func (s *Server) functions(ctx context.Context, _ *none) (*answer[wire.Functions], error) {

@@ -36,7 +36,7 @@ var whyCases = map[string]func(*fixture){
 		fn, _, err := f.PutFunction(f.ctx, fn)
 		f.must(err)
 		w := f.why(f.submit(fn.ID, 1)[0], core.WhyNoFit)
-		f.says(w, core.WhyNoFit, "worker w-one has no Python that can import dill")
+		f.says(w, core.WhyNoFit, "worker w-one has Python 3.11.2 without dill")
 		if w.Hands == nil || w.Hands.Unfit != 1 || w.Hands.Workers != 0 {
 			f.Fatalf("hands: %+v", w.Hands)
 		}

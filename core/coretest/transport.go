@@ -63,14 +63,15 @@ type Worker struct {
 	store    []bool
 }
 
-// Join adds a worker that can hold window tasks.
-func (t *Transport) Join(id core.WorkerID, slots, window int) *Worker {
+// Join adds a worker that can hold window tasks; it runs whatever it is given, or
+// what these interpreters can.
+func (t *Transport) Join(id core.WorkerID, slots, window int, has ...core.Interpreter) *Worker {
 	w := &Worker{ID: id, t: t}
 	t.mu.Lock()
 	t.workers[id] = w
 	t.mu.Unlock()
 	<-t.served
-	w.Say(core.UpJoin{Worker: core.Worker{ID: id, Mode: t.mode, Slots: slots}})
+	w.Say(core.UpJoin{Worker: core.Worker{ID: id, Mode: t.mode, Slots: slots, Interpreters: has}})
 	w.Say(core.UpWindow{Seq: 1, Size: window})
 	return w
 }

@@ -26,7 +26,7 @@ func (c *Client) Register(ctx context.Context, r core.RegisterRequest) (core.Reg
 		return core.Registration{}, err
 	}
 	f, err := c.function(answer.Function)
-	return core.Registration{Function: f, Outcome: answer.Outcome, Changed: answer.Changed}, err
+	return core.Registration{Function: f, Outcome: answer.Outcome, Changed: answer.Changed, Unfit: answer.Unfit}, err
 }
 
 // SetPolicy changes what change states of a function's policy and names the fields

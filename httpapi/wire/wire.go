@@ -27,7 +27,7 @@ type Register struct {
 	File      string            `json:"file,omitempty" doc:"base name of the file, for tracebacks" example:"fn.py"`
 	Signature string            `json:"signature,omitempty" example:"(a, b=10)"`
 	Doc       string            `json:"doc,omitempty"`
-	Python    string            `json:"python,omitempty" doc:"minor version it needs or was pickled by" example:"3.11"`
+	Python    string            `json:"python,omitempty" doc:"versions of Python it needs: 3.11, or a range such as >=3.10,<3.13; of a pickle the one that made it" example:"3.11"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	Policy
 }
@@ -95,6 +95,7 @@ type Registration struct {
 	Function Function        `json:"function"`
 	Outcome  core.Registered `json:"outcome" doc:"registered: a new version; unchanged: equal to the latest; back: equal to an older version, which is the latest again" enum:"registered,unchanged,back"`
 	Changed  []string        `json:"changed,omitempty" doc:"what of the policy of a known function is another one now"`
+	Unfit    string          `json:"unfit,omitempty" doc:"why none of the workers that are there can run it; calls wait for one that can"`
 }
 
 // Functions is a listing, or what a removal removed.
