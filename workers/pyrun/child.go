@@ -51,6 +51,8 @@ type hello struct {
 	Dill       string `json:"dill"`
 	Executable string `json:"executable"`
 	Platform   string `json:"platform"`
+
+	Lacking map[string]string `json:"lacking"` // why modules could not be preloaded
 }
 
 // child is one Python process and our ends of its pipes. Only the goroutine of
@@ -69,6 +71,10 @@ type child struct {
 	hello  hello
 	ready  bool
 	bodies bodies
+
+	usage  usage
+	fresh  bool // its call was to have it for itself
+	served int  // calls that were handed to it to run in itself, not in forks
 }
 
 // spawn starts a child. The caller runs on the pool's forking thread.
@@ -112,7 +118,7 @@ func spawn(c Config, dir string, env []string) (*child, error) {
 		ch.close()
 		return nil, fmt.Errorf("start %s: %w", c.Python, err)
 	}
-	setup, _ := json.Marshal(map[string]int{"max_payload": c.MaxPayload})
+	setup, _ := json.Marshal(map[string]any{"max_payload": c.MaxPayload, "preload": c.Preload})
 	ch.out = binary.LittleEndian.AppendUint32(ch.out, uint32(len(runnerSource)))
 	ch.out = append(ch.out, runnerSource...)
 	ch.out = appendFrame(ch.out, kindSetup, setup)
@@ -229,6 +235,16 @@ func closeAll(fds ...int) {
 			_ = unix.Close(fd)
 		}
 	}
+}
+
+// grown reports whether the process holds more than limit bytes for itself.
+func (ch *child) grown(limit int64) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", ch.pid))
+	var size, resident, shared int64
+	if _, scanned := fmt.Sscan(string(text), &size, &resident, &shared); err != nil || scanned != nil {
+		return false
+	}
+	return (resident-shared)*int64(os.Getpagesize()) > limit
 }
 
 // waiting returns how many bytes a pipe holds.

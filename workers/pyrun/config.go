@@ -2,6 +2,7 @@ package pyrun
 
 import (
 	"log/slog"
+	"regexp"
 	"time"
 
 	"faasctl/core"
@@ -34,8 +35,31 @@ type Config struct {
 	Grace time.Duration
 
 	// StartTimeout is how long a child may take from its start to its hello,
-	// which includes importing dill. Default: 30 s.
+	// which includes importing dill. Default: 30 s, with Preload 2 min.
 	StartTimeout time.Duration
+
+	// SetupTimeout is how long a function's setup() may take, which a child runs
+	// once before its first call. It is not part of the call's time-out.
+	// Default: 5 min.
+	SetupTimeout time.Duration
+
+	// Ceiling bounds what any call may use and says how far apart calls are
+	// kept at least; what the call itself asks for may be lower, or further
+	// apart. Default: no limits, warm.
+	Ceiling core.Limits
+
+	// Preload names modules that a child imports when it starts. One that cannot
+	// be imported is logged and otherwise left to the functions that want it.
+	// Default: none.
+	Preload []string
+
+	// RecycleAfter replaces a child once so many calls ran in it. Default: 0,
+	// never.
+	RecycleAfter int
+
+	// RecycleMemory replaces a child that holds more than so many bytes of its
+	// own when its calls have ended. Default: 0, never.
+	RecycleMemory int64
 
 	// Logger gets what concerns the children rather than a task. Default: none
 	// (discarded).
@@ -54,6 +78,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StartTimeout == 0 {
 		c.StartTimeout = 30 * time.Second
+		if len(c.Preload) > 0 {
+			c.StartTimeout = 2 * time.Minute
+		}
+	}
+	if c.SetupTimeout == 0 {
+		c.SetupTimeout = 5 * time.Minute
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -72,12 +102,25 @@ func (c Config) validate() error {
 		return core.Errorf(core.ErrInvalid, "", "%d worker slots are not between 1 and %d", c.Slots, maxSlots)
 	case c.MaxPayload < 1 || c.MaxPayload > 1<<30:
 		return core.Errorf(core.ErrInvalid, "", "a payload limit of %d bytes is not between 1 and 1 GiB", c.MaxPayload)
-	case c.Grace < 0 || c.StartTimeout < 0:
+	case c.Grace < 0 || c.StartTimeout < 0 || c.SetupTimeout < 0:
 		return core.Errorf(core.ErrInvalid, "", "a duration is negative")
+	case c.RecycleAfter < 0 || c.RecycleMemory < 0:
+		return core.Errorf(core.ErrInvalid, "", "a child cannot be replaced after a negative number of calls or bytes").
+			WithHint("0 = never")
+	}
+	for _, name := range c.Preload {
+		if !moduleName.MatchString(name) {
+			return core.Errorf(core.ErrInvalid, "", "%q is no name of a module", clip(name, 64)).WithHint("such as --preload numpy or --preload app.models")
+		}
+	}
+	if err := c.Ceiling.Validate(); err != nil {
+		return err
 	}
 	_, err := childEnv(c)
 	return err
 }
+
+var moduleName = regexp.MustCompile(`^[\pL_][\pL\pN_]*(\.[\pL_][\pL\pN_]*)*$`)
 
 // frameLimit is the largest payload of a result frame: JSON and pickle, and
 // room for repr, message, traceback and what JSON makes of their characters.

@@ -17,7 +17,9 @@ const (
 	doomTimeout          // the running call ran out of time
 	doomGarbage          // what came from the child is not our runner's
 	doomDiscard          // the running call is somebody else's by now
+	doomSetup            // the running call's setup() ran out of time
 	doomStart            // it did not become ready in time
+	doomRetire           // it has done its duty; no call runs
 )
 
 // doom is what we did to the child and for which call.
@@ -47,6 +49,10 @@ func (d doom) failure(f *flying, wait syscall.WaitStatus, last string) core.Fail
 		return failure
 	case doomTimeout:
 		return timedOut(f.Timeout, last)
+	case doomSetup:
+		failure := timedOut(0, last)
+		failure.Message = "its setup() ran longer than " + d.why
+		return failure
 	case doomGarbage:
 		failure := crashed(wait, last)
 		failure.Message = "the process was ended because of " + d.why
@@ -122,14 +128,25 @@ func (s *slot) next() time.Time {
 		at = earlier(at, s.doom.killAt)
 	}
 	if f := s.flight.running(); f != nil && (s.doom.kind == doomNone || s.doom.kind == doomCancel) {
-		if f.Timeout > 0 && s.doom.kind == doomNone {
-			at = earlier(at, s.flight.since.Add(f.Timeout))
+		if s.doom.kind == doomNone {
+			at = earlier(at, s.flight.deadline(f, s.pool.config.SetupTimeout))
 		}
 		if f.skip && s.doom.kind == doomNone {
 			at = earlier(at, s.flight.since.Add(skipTime))
 		}
 	}
 	return at
+}
+
+// deadline is when the running call's time is up, zero for never.
+func (f *flight) deadline(running *flying, setup time.Duration) time.Time {
+	switch {
+	case !f.setup.IsZero():
+		return f.setup.Add(setup)
+	case running.Timeout > 0:
+		return f.since.Add(running.Timeout)
+	}
+	return time.Time{}
 }
 
 // enforce does what is due.
@@ -153,7 +170,9 @@ func (s *slot) enforce(now time.Time) {
 	f := s.flight.running()
 	switch {
 	case f == nil:
-	case f.Timeout > 0 && due(s.flight.since, f.Timeout):
+	case !s.flight.setup.IsZero() && due(s.flight.setup, s.pool.config.SetupTimeout):
+		s.condemn(doomSetup, s.pool.config.SetupTimeout.String())
+	case s.flight.setup.IsZero() && f.Timeout > 0 && due(s.flight.since, f.Timeout):
 		s.condemn(doomTimeout, "")
 	case f.skip && due(s.flight.since, skipTime):
 		s.stopRunning(f, now)

@@ -2,6 +2,7 @@ package pyrun
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"syscall"
@@ -29,10 +30,12 @@ type flying struct {
 
 // flight is the calls of one frame. They run in order: the one at is running.
 type flight struct {
-	calls []flying
-	at    int
-	since time.Time // when the running one was started
-	rec   *recorder // what it printed; nil for nothing
+	calls    []flying
+	at       int
+	since    time.Time // when the running one was started; moved on by what its setup took
+	setup    time.Time // when the running one's setup() began; zero outside of it
+	prepared bool      // the running one has had its setup()
+	rec      *recorder // what it printed; nil for nothing
 }
 
 func (f *flight) done() bool { return f.at >= len(f.calls) }
@@ -69,8 +72,17 @@ func (f *flight) output() core.Output {
 func (s *slot) launch() {
 	payload := number(0)
 	calls := s.flight.calls[:0]
-	for len(s.rest) > 0 && len(calls) < frameCalls && (len(calls) == 0 || len(payload)+len(s.rest[0].Args) <= frameBytes) {
+	isolation := s.pool.isolation(s.rest[0].Assignment)
+	room := s.room(isolation)
+	flags := byte(0)
+	if isolation == core.Fork {
+		flags = flagForked
+	}
+	for len(s.rest) > 0 && len(calls) < room && (len(calls) == 0 || len(payload)+len(s.rest[0].Args) <= frameBytes) {
 		c := s.rest[0]
+		if s.pool.isolation(c.Assignment) != isolation {
+			break
+		}
 		s.rest = s.rest[1:]
 		n, send := s.ch.bodies.find(c.Function)
 		if send {
@@ -81,18 +93,22 @@ func (s *slot) launch() {
 			codec = 1
 		}
 		tag := rand.Uint32()
-		payload = appendCall(payload, tag, n, codec, c.Args)
+		payload = appendCall(payload, tag, n, codec, flags, c.Args)
 		calls = append(calls, flying{call: c, tag: tag})
 	}
 	binary.LittleEndian.PutUint32(payload, uint32(len(calls)))
 	s.ch.send(kindCalls, payload)
 	s.flight = flight{calls: calls}
+	s.ch.usage, s.ch.fresh = s.ch.usage.after(isolation), isolation == core.Fresh
+	if isolation != core.Fork {
+		s.ch.served += len(calls)
+	}
 	s.enter(time.Now())
 }
 
 // enter notes that the child has come to its next call.
 func (s *slot) enter(now time.Time) {
-	s.flight.rec, s.flight.since = nil, now
+	s.flight.rec, s.flight.since, s.flight.setup, s.flight.prepared = nil, now, time.Time{}, false
 	f := s.flight.running()
 	if f == nil {
 		return
@@ -127,6 +143,26 @@ func (s *slot) missed(payload []byte) error {
 	return nil
 }
 
+// loading hears that the running call's function begins or ends its setup(),
+// whose time is not the call's.
+func (s *slot) loading(payload []byte) error {
+	f := s.flight.running()
+	if f == nil || len(payload) != 5 || binary.LittleEndian.Uint32(payload) != f.tag {
+		return fmt.Errorf("a setup outside of any call")
+	}
+	now := time.Now()
+	switch begins := payload[4] == 1; {
+	case begins && !s.flight.prepared:
+		s.flight.setup, s.flight.prepared = now, true
+	case !begins && !s.flight.setup.IsZero():
+		s.flight.since = s.flight.since.Add(now.Sub(s.flight.setup))
+		s.flight.setup = time.Time{}
+	default:
+		return fmt.Errorf("a second setup for one call")
+	}
+	return nil
+}
+
 // landed handles the result of the running call.
 func (s *slot) landed(r reply) (drained bool, err error) {
 	f := s.flight.running()
@@ -145,6 +181,9 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 		s.end(f, core.Cancelled, failed(f.Codec, cancelledBy("cancelled before it was started")), 0, false)
 	} else {
 		state, result, err := resultOf(r, f.Codec, s.pool.config.MaxPayload)
+		if r.status == statusDied && err == nil {
+			result, err = s.died(r, f)
+		}
 		if err != nil {
 			return drained, err
 		}
@@ -168,6 +207,22 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 		s.ch.killGroup(syscall.SIGKILL)
 	}
 	return drained, nil
+}
+
+// died is what became of a call whose fork ended without a result.
+func (s *slot) died(r reply, f *flying) (core.Result, error) {
+	var told struct {
+		Wait    syscall.WaitStatus
+		Message string // why it was ended, if it did not end by itself
+	}
+	if err := json.Unmarshal(r.failure, &told); err != nil {
+		return core.Result{}, fmt.Errorf("an end that cannot be read: %w", err)
+	}
+	failure := crashed(told.Wait, s.flight.lines())
+	if told.Message != "" {
+		failure.Message = "the process was ended because of " + clip(told.Message, maxMessage)
+	}
+	return failed(f.Codec, failure), nil
 }
 
 // end reports what became of a call.

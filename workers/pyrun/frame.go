@@ -26,11 +26,12 @@ const (
 	kindHello  = 'H' // JSON: who the child is; it is ready
 	kindResult = 'R' // result header, JSON, pickle, repr, failure (JSON)
 	kindMiss   = 'M' // number of a body that the child does not have
+	kindLoad   = 'L' // tag, 1: a setup() begins, 0: it has ended
 )
 
 // Sizes of the fixed parts of payloads.
 const (
-	callHeader   = 16 // tag, body number, codec, 3 unused bytes, length of the arguments
+	callHeader   = 16 // tag, body number, codec, flags, 2 unused bytes, length of the arguments
 	resultHeader = 32 // tag, status, flags, 2 unused bytes, ns, four lengths
 )
 
@@ -89,7 +90,8 @@ const (
 	statusUnloadable
 	statusTooLarge
 	statusSkipped
-	statusEnd // the first value that is none
+	statusDied // the fork that ran the call ended without a result
+	statusEnd  // the first value that is none
 )
 
 // reply is a decoded result frame. Its byte slices are parts of the frame.
@@ -132,11 +134,14 @@ func parseReply(data []byte) (reply, error) {
 	return r, nil
 }
 
+// flagForked of a call has it run in a fork of the child.
+const flagForked = 1
+
 // appendCall appends one call to the payload of a calls frame.
-func appendCall(dst []byte, tag, body uint32, codec byte, args []byte) []byte {
+func appendCall(dst []byte, tag, body uint32, codec, flags byte, args []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, tag)
 	dst = binary.LittleEndian.AppendUint32(dst, body)
-	dst = append(dst, codec, 0, 0, 0)
+	dst = append(dst, codec, flags, 0, 0)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(args)))
 	return append(dst, args...)
 }

@@ -25,6 +25,7 @@ var statusKinds = [...]core.FailureKind{
 	statusUnserializable: core.KindUnserializable,
 	statusUnloadable:     core.KindUnloadable,
 	statusTooLarge:       core.KindResultTooLarge,
+	statusDied:           core.KindCrash,
 }
 
 // resultOf turns a reply into a result. It trusts nothing but the frame's

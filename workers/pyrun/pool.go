@@ -40,11 +40,12 @@ type Pool struct {
 	slots  []*slot
 
 	mu      sync.Mutex
-	stopped bool     // Run has ended or will
-	queue   [][]call // batches that wait for a slot, oldest first
-	idle    []*slot  // those without work, the one last used at the end
-	first   hello    // of the first ready child
-	trouble error    // why the last child could not start; nil once one could
+	stopped bool              // Run has ended or will
+	queue   [][]call          // batches that wait for a slot, oldest first
+	idle    []*slot           // those without work, the one last used at the end
+	first   hello             // of the first ready child
+	trouble error             // why the last child could not start; nil once one could
+	lacking map[string]string // modules that could not be preloaded, and why, as they were logged
 }
 
 // NewPool checks the configuration. Run does the rest.
@@ -154,8 +155,7 @@ func (p *Pool) Start(batch []core.Assignment, sink Sink) {
 // match hands waiting batches to idle slots. p.mu is held.
 func (p *Pool) match() {
 	for len(p.queue) > 0 && len(p.idle) > 0 {
-		s := p.idle[len(p.idle)-1]
-		p.idle = p.idle[:len(p.idle)-1]
+		s := p.pick(p.isolation(p.queue[0][0].Assignment))
 		s.given, p.queue = p.queue[0], p.queue[1:]
 		s.orders = nil // they are older than these calls
 		s.ring()
@@ -265,6 +265,7 @@ func (p *Pool) giveBack(s *slot, calls []call) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	s.left = unused
 	p.idle = append([]*slot{s}, p.idle...) // last in line: the others have a child
 	p.match()
 }
@@ -273,7 +274,13 @@ func (p *Pool) giveBack(s *slot, calls []call) {
 func (p *Pool) rest(s *slot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.idle = append(p.idle, s)
+	s.left = unused
+	if s.doom.kind == doomRetire {
+		p.idle = append([]*slot{s}, p.idle...)
+	} else {
+		s.left = s.ch.usage
+		p.idle = append(p.idle, s)
+	}
 	p.match()
 }
 
@@ -315,6 +322,20 @@ func (p *Pool) Trouble() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.trouble
+}
+
+// lacks returns what a child could not preload and was not told yet.
+func (p *Pool) lacks(now map[string]string) map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news := map[string]string{}
+	for name, why := range now {
+		if p.lacking[name] != why {
+			news[name] = why
+		}
+	}
+	p.lacking = now
+	return news
 }
 
 // note records how a start went.

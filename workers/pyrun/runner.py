@@ -34,15 +34,19 @@ from importlib.util import decode_source
 PROTOCOL = 1
 CALLS_FD, RESULTS_FD, STDOUT_READ_FD, STDERR_READ_FD = 3, 4, 5, 6
 HEADER = struct.Struct("<2sBBII")  # magic, kind, flags, length, crc32
-CALL = struct.Struct("<IIB3xI")  # tag, body number, codec, length of the arguments
+CALL = struct.Struct("<IIBB2xI")  # tag, body number, codec, flags, length of the arguments
 RESULT = struct.Struct("<IBBHQIIII")  # tag, status, flags, 0, ns, lengths of json, pickle, repr, failure
+RESULT_FLAGS = 5  # where the flags are
 BODY = struct.Struct("<II")  # body number, length of the description
 NUMBER = struct.Struct("<I")
 MAGIC, COMPLETE = b"fx", 1
-SETUP, BODIES, CALLS, ACK, SKIP, HELLO, DONE, MISS = b"IBCAKHRM"
-OK, EXCEPTION, UNSERIALIZABLE, UNLOADABLE, TOO_LARGE, SKIPPED = range(6)
+LOADING = struct.Struct("<IB")  # tag, whether setup() begins (1) or has ended (0)
+SETUP, BODIES, CALLS, ACK, SKIP, HELLO, DONE, MISS, LOAD = b"IBCAKHRML"
+OK, EXCEPTION, UNSERIALIZABLE, UNLOADABLE, TOO_LARGE, SKIPPED, DIED = range(7)
 JSON_CODEC, DILL_CODEC = 0, 1
 PENDING = 1  # flag of a result: the call printed something the parent has not read yet
+FORKED = 1  # flag of a call: it runs in a fork of this process
+FORK_PATIENCE = 1000  # ms after which a silent fork is looked after: what it started may hold its pipe
 
 CACHED_BODIES = 64
 MAX_REPR = MAX_MESSAGE = 4 << 10
@@ -489,7 +493,7 @@ def raised(error):
 
 def unloadable(what, error):
     versions = "Python %s, dill %s" % (platform.python_version(), dill.__version__ if dill else "missing")
-    message = "%s cannot be loaded: %s: %s (%s)" % (what, type_name(type(error)), message_of(error), versions)
+    message = "%s: %s: %s (%s)" % (what, type_name(type(error)), message_of(error), versions)
     return Failed(UNLOADABLE, None, type_name(type(error)), message, traceback_text(error))
 
 
@@ -504,16 +508,33 @@ class Body:
         self.module = PRIVATE + description["hash"][:16]
         self.data, self.lines, self.function = data, None, None
 
-    def callable(self):
+    def callable(self, tell=lambda begins: None):
+        """The function. The first time, its source is run and then its setup(), of which tell hears."""
         if self.lines is not None and linecache.cache.get(self.file, (0, 0, None))[2] is not self.lines:
             self.prime()
         if self.function is None:
             try:
-                self.function = self.from_source() if self.codec == "source" else self.from_pickle()
+                function = self.from_source() if self.codec == "source" else self.from_pickle()
             except BaseException as error:
-                raise unloadable("the function", error) from None
-            self.data = None
+                raise unloadable("the function cannot be loaded", error) from None
+            self.set_up(tell)
+            self.function, self.data = function, None
         return self.function
+
+    def set_up(self, tell):
+        """Runs the module's own setup(), where it has one that can be called without arguments."""
+        hook = getattr(sys.modules.get(self.module), "setup", None) if self.codec == "source" else None
+        if self.entry == "setup" or type(hook) is not types.FunctionType or hook.__module__ != self.module or needs_arguments(hook):
+            return
+        tell(True)
+        try:
+            value = hook()
+            if type(value) is types.CoroutineType:
+                awaited(value)
+        except BaseException as error:
+            raise unloadable("the function's setup() failed", error) from None
+        finally:
+            tell(False)
 
     def prime(self):
         """Tracebacks show source lines from here; another version may have used the same file name."""
@@ -539,6 +560,11 @@ class Body:
         return function
 
 
+def needs_arguments(function):
+    code = function.__code__
+    return code.co_argcount > len(function.__defaults__ or ()) or code.co_kwonlyargcount > len(function.__kwdefaults__ or ())
+
+
 def arguments(codec, data):
     try:
         args, kwargs = decode_json(data.decode()) if codec == JSON_CODEC else load(data)
@@ -546,9 +572,7 @@ def arguments(codec, data):
             raise TypeError("expected a list of arguments and a mapping of keywords")
         return args, kwargs
     except BaseException as error:
-        raise unloadable("the arguments", error) from None
-
-
+        raise unloadable("the arguments cannot be loaded", error) from None
 
 
 def awaited(value):
@@ -561,9 +585,9 @@ def awaited(value):
     return asyncio.run(wait())
 
 
-def execute(body, codec, data, limit):
+def execute(body, codec, data, limit, tell=lambda begins: None):
     """Runs one call. Returns (json, pickle, repr); raises Failed."""
-    function = body.callable()
+    function = body.callable(tell)
     args, kwargs = arguments(codec, data)
     try:
         value = function(*args, **kwargs)
@@ -635,7 +659,7 @@ class Child:
 
     def __init__(self, pipes, stage, limit):
         self.pipes, self.stage, self.limit, self.pid = pipes, stage, limit, os.getpid()
-        self.bodies, self.skips = collections.OrderedDict(), set()
+        self.bodies, self.skips, self.begin = collections.OrderedDict(), set(), 0
 
     def serve(self):
         while True:
@@ -661,20 +685,68 @@ class Child:
         at = NUMBER.size
         while count:
             count -= 1
-            tag, number, codec, length = CALL.unpack_from(payload, at)
+            tag, number, codec, flags, length = CALL.unpack_from(payload, at)
             at += CALL.size + length
             if tag in self.skips:
                 self.pipes.send(DONE, RESULT.pack(tag, SKIPPED, 0, 0, 0, 0, 0, 0, 0))
                 continue
-            result = self.call(tag, number, codec, payload[at - length:at])
-            if os.getpid() != self.pid:
-                os._exit(0)  # a fork made by the function came back here: it is not us
-            pending, control = self.stage.settle()
-            result[2] = PENDING if pending else 0
-            self.pipes.send(DONE, RESULT.pack(*result[:9]) + b"".join(result[9:]))
+            if flags & FORKED:
+                pending, control = self.fork(tag, number, codec, payload[at - length:at])
+            else:
+                pending, control = self.finish(self.call(tag, number, codec, payload[at - length:at]))
             if count and (pending or control):
                 self.wait(pending)
         self.skips.clear()
+
+    def finish(self, result):
+        """Hands in a call's result. Returns what Stage.settle does."""
+        if os.getpid() != self.pid:
+            os._exit(0)  # a fork made by the function came back here: it is not us
+        pending, control = self.stage.settle()
+        result[2] = PENDING if pending else 0
+        self.pipes.send(DONE, RESULT.pack(*result[:9]) + b"".join(result[9:]))
+        return pending, control
+
+    def fork(self, tag, number, codec, data):
+        """Runs a call in a fork of this process, which itself only ever loads functions. Returns what finish does."""
+        body, self.begin = self.body(number), time.perf_counter_ns()
+        try:
+            body.callable(self.teller(tag))
+        except Failed as end:
+            return self.finish(self.failure(tag, codec, end))
+        self.stage.settle()  # what loading left in buffers would be printed by both
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a cancel is for the call: the parent ends us afterwards
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            read, write = os.pipe()
+            pid = os.fork()
+        except OSError as error:
+            return self.finish(self.failure(tag, codec, raised(error)))
+        if pid == 0:
+            self.inherit(write, tag, number, codec, data)
+        os.close(write)
+        heir = Heir(pid, read, tag, self.limit)
+        result = heir.result()
+        os.close(read)
+        if result is not None:
+            self.pipes.send(DONE, result)
+            return bool(result[RESULT_FLAGS] & PENDING), self.stage.asked()
+        end = Failed(DIED, None, "", heir.why)
+        end.told["wait"] = heir.status
+        return self.finish(self.failure(tag, codec, end))
+
+    def inherit(self, write, tag, number, codec, data):
+        """The life of a fork. Its pipes to the parent were closed by leave_pipes."""
+        status = 70
+        try:
+            os.dup2(write, self.pipes.results, False)
+            os.close(write)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self.pid = os.getpid()
+            self.finish(self.call(tag, number, codec, data))
+            status = 0
+        finally:
+            os._exit(status)
 
     def wait(self, pending):
         """Lets the parent read what the call printed before the next one can print, and hears skips."""
@@ -692,18 +764,102 @@ class Child:
 
     def call(self, tag, number, codec, data):
         """Returns a result's fields, its four byte strings last."""
-        body = self.body(number)
-        status, failure, begin = OK, b"", time.perf_counter_ns()
+        body, self.begin = self.body(number), time.perf_counter_ns()
         try:
-            value, pickled, text = execute(body, codec, data, self.limit)
+            value, pickled, text = execute(body, codec, data, self.limit, self.teller(tag))
             text = text.encode("utf-8", "backslashreplace")
         except Failed as end:
-            status, value, text, pickled = end.status, b"", b"", b""
-            failure = encode_ascii(end.told).encode()
-            if codec == DILL_CODEC:
-                pickled = failed_pickle(end)
-        took = time.perf_counter_ns() - begin
-        return [tag, status, 0, 0, took, len(value), len(pickled), len(text), len(failure), value, pickled, text, failure]
+            return self.failure(tag, codec, end)
+        return self.fields(tag, OK, value, pickled, text, b"")
+
+    def failure(self, tag, codec, end):
+        return self.fields(tag, end.status, b"", failed_pickle(end) if codec == DILL_CODEC else b"", b"", encode_ascii(end.told).encode())
+
+    def fields(self, tag, status, *parts):
+        return [tag, status, 0, 0, time.perf_counter_ns() - self.begin, *map(len, parts), *parts]
+
+    def teller(self, tag):
+        """What tells the parent of a setup(): its time is not the call's."""
+        def tell(begins):
+            if not begins:
+                self.begin += time.perf_counter_ns() - tell.began
+            tell.began = time.perf_counter_ns()
+            self.pipes.send(LOAD, LOADING.pack(tag, begins))
+        return tell
+
+
+class Heir:
+    """A fork that runs one call, as the process sees it that it came from: it believes nothing but the form."""
+
+    def __init__(self, pid, pipe, tag, limit):
+        self.pid, self.pipe, self.tag, self.limit = pid, pipe, tag, limit
+        self.status, self.why = None, ""  # how it ended, and why we ended it
+        self.poll = select.poll()
+        self.poll.register(pipe, select.POLLIN)
+
+    def result(self):
+        """Waits for its end. Returns the payload of its result; None if it had none that can be believed."""
+        payload = self.frame()
+        if payload is None and not self.why:
+            for _ in range(200):  # a process that ends closes its pipe a moment before it can be waited for
+                if self.ended():
+                    break
+                time.sleep(0.001)
+            else:
+                self.why = "closed pipes: its connection to faasctl was cut"
+        if self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.reap(0)
+        return payload
+
+    def frame(self):
+        header = self.read(HEADER.size)
+        if header is None:
+            return None
+        magic, kind, flags, length, crc = HEADER.unpack(header)
+        if (magic, kind, flags) != (MAGIC, DONE, COMPLETE):
+            self.why = "bytes on the result pipe that are no frame"
+        elif length > 2 * self.limit + (1 << 20):
+            self.why = "a frame of %d bytes on the result pipe" % length
+        else:
+            payload = self.read(length)
+            if payload is not None and zlib.crc32(payload) != crc:
+                self.why = "a frame with a wrong checksum on the result pipe"
+            elif payload is not None and (length < RESULT.size or NUMBER.unpack_from(payload)[0] != self.tag):
+                self.why = "a result for no call that runs"
+            else:
+                return payload
+        return None
+
+    def read(self, size):
+        """None when it ended, or closed its pipe, before size bytes came."""
+        parts = []
+        while size:
+            ended = self.status is not None
+            if self.poll.poll(0 if ended else FORK_PATIENCE):
+                data = os.read(self.pipe, min(size, 1 << 20))
+                if not data:
+                    return None
+                parts.append(data)
+                size -= len(data)
+            elif ended:
+                return None
+            else:
+                self.ended()
+        return b"".join(parts)
+
+    def ended(self):
+        if self.status is None:
+            self.reap(os.WNOHANG)
+        return self.status is not None
+
+    def reap(self, options):
+        try:
+            pid, status = os.waitpid(self.pid, options)
+        except ChildProcessError:  # somebody else in this process has waited for it
+            pid, status = self.pid, 0
+        if pid:
+            self.status = status
 
 
 def failed_pickle(end):
@@ -798,6 +954,17 @@ def leave_pipes():
             pass
 
 
+def preload(names):
+    """Imports modules that functions will want. Returns why those failed that did, by name."""
+    lacking = {}
+    for name in names:
+        try:
+            __import__(name)
+        except BaseException as error:
+            lacking[name] = "%s: %s" % (type_name(type(error)), clip(message_of(error), MAX_MESSAGE))
+    return lacking
+
+
 def main():
     global dill
     os.umask(0o077)
@@ -805,6 +972,7 @@ def main():
         os.set_inheritable(descriptor, False)
     pipes = Pipes()
     setup = json.loads(pipes.frame()[1])
+    globals()["__name__"] = "__faasctl_runner__"  # so are we called in warnings
     # A clean __main__ for the functions, and for dill, which unpickles into it.
     sys.modules["__faasctl_runner__"] = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
@@ -821,9 +989,12 @@ def main():
     faulthandler.enable(2)
     stage = Stage()
     os.register_at_fork(after_in_child=leave_pipes)
+    lacking = preload(setup.get("preload") or ())
+    stage.settle()
     pipes.send(HELLO, json.dumps({
         "protocol": PROTOCOL, "pid": os.getpid(), "python": platform.python_version(),
         "dill": dill.__version__ if dill else "", "executable": sys.executable, "platform": sys.platform,
+        "lacking": lacking,
     }).encode())
     Child(pipes, stage, setup["max_payload"]).serve()
 

@@ -20,6 +20,7 @@ type slot struct {
 	bell   int // eventfd; rings when given, orders or pool.stopped have changed
 	given  []call
 	orders []order
+	left   usage // of its child, when it became idle
 
 	// Owned by run.
 	dir     string
@@ -85,11 +86,18 @@ func (s *slot) advance() {
 		return
 	}
 	if s.flight.done() && len(s.rest) > 0 {
+		if why := s.unfit(s.rest[0]); why != "" {
+			s.retire(why)
+			return
+		}
 		s.launch()
 	}
 	if s.busy && s.flight.done() && len(s.rest) == 0 {
 		s.busy = false
 		s.flight.reset()
+		if why := s.spent(); why != "" {
+			s.retire(why)
+		}
 		s.pool.rest(s)
 	}
 	s.ch.flush()
@@ -238,6 +246,8 @@ func (s *slot) receive(kind byte, payload []byte) (drained bool, err error) {
 		return false, s.welcome(payload)
 	case kindMiss:
 		return false, s.missed(payload)
+	case kindLoad:
+		return false, s.loading(payload)
 	case kindResult:
 		reply, err := parseReply(payload)
 		if err != nil {
@@ -255,6 +265,9 @@ func (s *slot) welcome(payload []byte) error {
 	}
 	s.ch.hello, s.ch.ready, s.backoff = h, true, 0
 	s.pool.note(h, nil)
+	for name, why := range s.pool.lacks(h.Lacking) {
+		s.log.Warn("a module cannot be preloaded; functions that import it will fail the same way", "module", name, "why", clip(why, maxMessage))
+	}
 	s.log.Debug("a Python child is ready", "pid", s.ch.pid, "python", h.Python, "dill", h.Dill, "after", time.Since(s.begun))
 	return nil
 }
@@ -294,8 +307,12 @@ func (s *slot) buried() {
 	} else if s.flight.done() && s.doom.kind == doomNone {
 		s.log.Warn("an idle Python child ended", "pid", ch.pid, "how", ended(wait))
 	}
+	retired := s.doom.kind == doomRetire
 	left := s.flight.bury(s, wait)
 	s.flight, s.doom, s.hungUp = flight{}, doom{}, time.Time{}
+	if retired {
+		return // its calls wait for the next child
+	}
 	left = append(left, s.rest...)
 	s.rest = nil
 	if s.busy {
