@@ -13,7 +13,7 @@ export CGO_ENABLED := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two cores, and lines that tell a story in order
-.PHONY: help deps build demo test style pytest race soak chaos fuzz bench e2e captures lint clean
+.PHONY: help deps build demo test style pytest race soak chaos fuzz bench microbench e2e captures lint clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,8 +57,18 @@ fuzz: ## Every fuzz target for FUZZTIME (10s) each
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package </dev/null || exit 1; \
 	done
 
-bench: deps build ## Benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+ROUNDS ?= 3
+bench: deps build ## Ratios to Celery, RQ, Dask and process pools, measured side by side, then Go benchmarks; FULL=1 adds 1,000,000 tasks
+	$(GO) build -o bin/bench-answer ./.ci/bench/answer
+	$(PYTHON) -B .ci/bench/table.py bin/faasctl --answer bin/bench-answer --rounds $(ROUNDS) --figures bin/bench.json $(if $(FULL),--full)
+	$(MAKE) microbench BENCH='$(KEYBENCH)' BENCHTIME=300ms
+
+# What the way of a task consists of, piece by piece.
+KEYBENCH = ^Benchmark(Transitions|Tasks|Outcomes|Frames|Hop|Messages|JSONRoundTrip|JSON64PerFrame|Dill64PerFrame|Fold|Submit|SubmitBatch1000)$$
+BENCH ?= .
+BENCHTIME ?= 1s
+microbench: ## Go benchmarks: all, or BENCH=regexp
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./core/... ./workers/... ./httpapi $(if $(filter .,$(BENCH)),./cli ./tui)
 
 e2e: deps build ## The built program as users run it: stacks, kills, terminals; without the race detector
 	$(GO) test -count=1 $(TESTFLAGS) ./cli/...

@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"sync"
 	"testing"
@@ -217,4 +218,31 @@ func TestFailuresAreGroupedByWhatTheyDiedOf(t *testing.T) {
 			t.Fatalf("%+v %v", groups, err)
 		}
 	})
+}
+
+// BenchmarkFold takes the difference of two pictures of a system with 200 workers
+// and 200 functions, a tenth of which have changed, and puts it back together: what
+// a watcher costs, ten times a second.
+func BenchmarkFold(b *testing.B) {
+	picture := func(moved int64) core.Top {
+		workers := make([]core.Worker, 200)
+		functions := make([]core.FunctionStats, 200)
+		for i := range workers {
+			workers[i] = core.Worker{ID: core.WorkerID(fmt.Sprintf("w-%03d", i)), Slots: 2, State: core.WorkerRunning}
+			functions[i].Function = core.FunctionID(fmt.Sprintf("f-%03d", i))
+			if i%10 == 0 {
+				workers[i].Busy, functions[i].Totals.Started = int(moved%2), moved
+			}
+		}
+		return core.Top{Numbers: &core.TopNumbers{Totals: core.Totals{Started: moved}}, Workers: &workers, Functions: functions,
+			Wait: core.Histogram{1: moved, 2: 5}, Run: core.Histogram{1: moved}}
+	}
+	before, now := picture(1), picture(2)
+	b.ReportAllocs()
+	for b.Loop() {
+		delta, changed := now.Since(before)
+		if merged := before.Merge(delta); !changed || merged.Functions[0].Totals.Started != 2 {
+			b.Fatal(changed, merged)
+		}
+	}
 }

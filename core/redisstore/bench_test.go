@@ -121,3 +121,42 @@ func BenchmarkClaim(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTransitions is what each transition costs the server and the caller, per
+// task and by the size of a batch.
+func BenchmarkTransitions(b *testing.B) {
+	for _, size := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
+			s := newBench(b)
+			var claimed []core.Claimed
+			phases := []struct {
+				name string
+				do   func(n int)
+			}{
+				{"submit", func(n int) { s.submit(n) }},
+				{"claim", func(n int) { claimed = append(claimed, s.claim(n)...) }},
+				{"settle", func(n int) {
+					outcomes := make([]core.Settlement, n)
+					for i, c := range claimed[:n] {
+						outcomes[i] = outcome(c.Lease, core.Completed)
+					}
+					s.settle(outcomes...)
+					claimed = claimed[n:]
+				}},
+			}
+			b.ResetTimer()
+			for _, phase := range phases {
+				busy, began := s.cpu(), time.Now()
+				for done := 0; done < b.N; done += size {
+					phase.do(min(size, b.N-done))
+				}
+				took := time.Since(began)
+				b.ReportMetric((s.cpu()-busy)*1e6/float64(b.N), phase.name+"-redis-us/task")
+				b.ReportMetric(float64(took.Microseconds())/float64(b.N), phase.name+"-us/task")
+			}
+			if len(claimed) != 0 {
+				b.Fatalf("%d were claimed and not settled", len(claimed))
+			}
+		})
+	}
+}

@@ -76,3 +76,36 @@ func BenchmarkColdStart(b *testing.B) {
 		r.call(die, none)
 	}
 }
+
+// BenchmarkFrames writes and reads frames of 64 calls and as many results: the
+// parent's share of the pipe to a child.
+func BenchmarkFrames(b *testing.B) {
+	const calls = 64
+	args, value := []byte("[[21], {}]"), []byte("42")
+	var down, up []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		payload := number(calls)
+		for tag := range uint32(calls) {
+			payload = appendCall(payload, tag, 1, 0, args)
+		}
+		down = appendFrame(down[:0], kindCalls, payload)
+		up = up[:0]
+		for range calls {
+			header := make([]byte, resultHeader)
+			header[16], header[24] = byte(len(value)), byte(len(value))
+			up = appendFrame(up, kindResult, header, value, value)
+		}
+		for rest := up; len(rest) > 0; {
+			_, data, left, _, ok, err := nextFrame(rest, 1<<20)
+			if err != nil || !ok {
+				b.Fatal(ok, err)
+			}
+			if r, err := parseReply(data); err != nil || len(r.json) != len(value) {
+				b.Fatal(r, err)
+			}
+			rest = left
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/calls, "ns/call")
+}

@@ -127,3 +127,20 @@ func BenchmarkCalls(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkHop is one call from submission to its end and back, with nothing else
+// to do: what a transport adds to an idle system, over a store in memory and a
+// runner that does nothing.
+func BenchmarkHop(b *testing.B) {
+	for _, mode := range []workertest.Mode{local, pushing, pulling} {
+		b.Run(string(mode.Name), func(b *testing.B) {
+			bench := workertest.NewBench(b, mode)
+			bench.Start(1)
+			bench.Function("t0s")
+			bench.Await(bench.Calls("t0s", 100), core.Completed)
+			for b.Loop() {
+				bench.Await(bench.Calls("t0s", 1), core.Completed)
+			}
+		})
+	}
+}
