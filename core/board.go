@@ -9,7 +9,7 @@ import (
 // Times of the board.
 const (
 	boardTick = 100 * time.Millisecond // numbers and who is there, at most so often
-	boardSlow = time.Second            // functions and queues
+	boardSlow = time.Second            // functions, queues and the journal
 )
 
 // Board draws one picture of the system for all who watch it: while there is at
@@ -37,6 +37,7 @@ func (b *Board) Run(ctx context.Context) error {
 	defer tick.Stop()
 	var functions []FunctionStats
 	var queues []QueueInfo
+	var journal []Operation
 	var slow time.Time
 	for {
 		if b.watched() {
@@ -46,11 +47,14 @@ func (b *Board) Run(ctx context.Context) error {
 				if functions, err = b.service.FunctionStats(ctx); err == nil {
 					queues, err = b.service.Queues(ctx)
 				}
+				if err == nil {
+					journal, err = b.service.Operations(ctx, shownOperations)
+				}
 			}
 			if ctx.Err() != nil {
 				return nil
 			}
-			b.show(pictureOf(stats, functions, queues), err)
+			b.show(pictureOf(stats, functions, queues, journal), err)
 		} else {
 			select {
 			case <-b.wake:

@@ -89,6 +89,33 @@ func TestABoardShowsThePictureAndThenWhatChanged(t *testing.T) {
 	})
 }
 
+// A board tells of operations while they go on, and for a minute after.
+func TestABoardShowsOperations(t *testing.T) {
+	onBoard(t, func(d *desk, w *watcher) {
+		d.register("f", "1")
+		d.submit("f")
+		op, err := d.Service.StartOperation(d.ctx, core.OperationRequest{Kind: core.OperationCancel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := func() []core.Operation {
+			time.Sleep(1200 * time.Millisecond)
+			return *w.now().picture.Operations
+		}
+		if all := shown(); len(all) != 1 || all[0].ID != op.ID || all[0].State != core.OperationPending || all[0].Due.IsZero() {
+			t.Fatalf("%+v", all)
+		}
+		time.Sleep(10 * time.Second)
+		if all := shown(); len(all) != 1 || all[0].State != core.OperationDone || all[0].Applied != 1 {
+			t.Fatalf("%+v", all)
+		}
+		time.Sleep(time.Minute)
+		if all := shown(); len(all) != 0 {
+			t.Fatalf("a minute later: %+v", all)
+		}
+	})
+}
+
 func TestABoardIsQuietWhenNothingChanges(t *testing.T) {
 	onBoard(t, func(d *desk, w *watcher) {
 		time.Sleep(2 * time.Second)

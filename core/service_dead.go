@@ -92,6 +92,9 @@ func countFailure(groups map[FailureGroup]*FailureGroup, t Task) {
 		g = &FailureGroup{Kind: key.Kind, Type: key.Type, Function: key.Function, Newest: t.ID, Last: t.Finished}
 		groups[key] = g
 	}
+	if t.Dead() {
+		g.Dead++
+	}
 	if g.Count++; t.Finished.After(g.Last) {
 		g.Last = t.Finished
 	}

@@ -20,6 +20,7 @@ type Top struct {
 	Dispatchers *[]DispatcherInfo `json:"dispatchers,omitempty"`
 	Functions   []FunctionStats   `json:"functions,omitempty"` // of a delta: those that have changed
 	Queues      *[]QueueInfo      `json:"queues,omitempty"`
+	Operations  *[]Operation      `json:"operations,omitempty"` // that go on, or have ended within the last minute; newest first
 	Store       *StoreInfo        `json:"store,omitempty"`
 }
 
@@ -61,12 +62,25 @@ type FailureGroup struct {
 	Function FunctionID  `json:"function_id"`
 	Name     string      `json:"function,omitempty"` // name@version
 	Count    int         `json:"count"`
+	Dead     int         `json:"dead"` // of them, how many are dead letters: the others were run again, or have expired
 	Newest   TaskID      `json:"newest"`
 	Last     time.Time   `json:"last"` // when the newest ended
 }
 
+// How much of the journal a picture shows.
+const (
+	shownOperations = 10          // the newest at most
+	shownEnded      = time.Minute // after their end
+)
+
 // pictureOf makes a picture of what was read of the system.
-func pictureOf(s Stats, functions []FunctionStats, queues []QueueInfo) Top {
+func pictureOf(s Stats, functions []FunctionStats, queues []QueueInfo, journal []Operation) Top {
+	operations := []Operation{}
+	for _, op := range journal {
+		if !op.State.Ended() || s.Now.Sub(op.Ended) < shownEnded {
+			operations = append(operations, op)
+		}
+	}
 	store := s.Store
 	store.Memory = 0 // changes all the time and says little; /v1/stats has it
 	return Top{
@@ -76,7 +90,7 @@ func pictureOf(s Stats, functions []FunctionStats, queues []QueueInfo) Top {
 			Slots: s.Slots, Busy: s.Busy, OldestWait: s.OldestWait, Repaired: s.Repaired, Through: s.Through,
 		},
 		Wait: s.Wait, Run: s.Run, Workers: &s.Workers, Dispatchers: &s.Dispatchers, Store: &store,
-		Functions: functions, Queues: &queues,
+		Functions: functions, Queues: &queues, Operations: &operations,
 	}
 }
 
@@ -97,6 +111,9 @@ func (t Top) Since(earlier Top) (Top, bool) {
 	}
 	if differ(t.Queues, earlier.Queues, func(q QueueInfo) QueueInfo { return q }) {
 		delta.Queues, changed = t.Queues, true
+	}
+	if differ(t.Operations, earlier.Operations, func(op Operation) Operation { return op }) {
+		delta.Operations, changed = t.Operations, true
 	}
 	if t.Store != nil && (earlier.Store == nil || *t.Store != *earlier.Store) {
 		delta.Store, changed = t.Store, true
@@ -157,6 +174,9 @@ func (t Top) Merge(delta Top) Top {
 	}
 	if delta.Queues != nil {
 		t.Queues = delta.Queues
+	}
+	if delta.Operations != nil {
+		t.Operations = delta.Operations
 	}
 	if delta.Store != nil {
 		t.Store = delta.Store

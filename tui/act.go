@@ -38,6 +38,14 @@ type target struct {
 	held     int    // tasks that a worker holds
 }
 
+// proposal is what waits to be confirmed.
+type proposal interface {
+	// lines tell what is about to be done, the question last.
+	lines(m *Model, w int) []line
+	// confirm does it, or leaves it open when the key is not enough.
+	confirm(m *Model, key string) tea.Cmd
+}
+
 // plan is a deed that waits to be confirmed. What it acts on was fixed when it
 // was made; the states of these are of now.
 type plan struct {
@@ -233,9 +241,11 @@ func most(counts map[string]int, n int) string {
 	return strings.Join(words, ", ")
 }
 
+// confirm does what is proposed.
+func (m *Model) confirm(key string) tea.Cmd { return m.plan.confirm(m, key) }
+
 // confirm does what was planned, to those that it does anything to.
-func (m *Model) confirm(key string) tea.Cmd {
-	p := m.plan
+func (p *plan) confirm(m *Model, key string) tea.Cmd {
 	if key == "enter" && p.deed.dangerous {
 		return nil // a habit of the hand is no consent
 	}

@@ -51,6 +51,9 @@ var acting = map[string][]string{
 	"cancel":  {"2", "V", "c"},
 	"again":   {"2", "j", "r"},
 	"drain":   {"3", "V", "d"},
+	"purge":   {"6", "x"},
+	"bulk":    {"2", "/", "fn=pi", "enter", "C", "y"},
+	"retried": {"6", "r", "y"},
 	"did":     {"2", "V", "c", "y"},
 	"copied":  {"2", "Y"},
 }

@@ -19,6 +19,7 @@ type binding struct {
 	where  screen
 	action func(m *Model, key string) tea.Cmd
 	deed   *deed // what it proposes to do, in place of an action
+	bulk   bool  // it proposes something for many tasks
 }
 
 // bindings is every key that does something, in the order of the footer; where
@@ -38,8 +39,12 @@ var bindings = []binding{
 	{keys: []string{"enter"}, label: "enter", word: "open", help: "Go on to what the row is about; from the overview to the tasks.", where: overview | lists, action: (*Model).enter},
 	{keys: []string{"c"}, label: "c", word: "cancel", help: "Cancel the marked tasks, or this one.", where: tasksScreen | taskScreen, deed: cancelDeed},
 	{keys: []string{"r"}, label: "r", word: "again", help: "Run ended tasks again, with the same arguments, as new tasks.", where: tasksScreen | taskScreen, deed: retryDeed},
+	{keys: []string{"r"}, label: "r", word: "again", help: "Run the dead letters of this group again, as new tasks.", where: failuresScreen, action: (*Model).retryGroup},
+	{keys: []string{"x"}, label: "x", word: "forget", help: "Purge the dead letters of this group: they are forgotten.", where: failuresScreen, action: (*Model).purgeGroup, bulk: true},
 	{keys: []string{"d"}, label: "d", word: "drain", help: "Let the marked workers, or this one, end what they hold and leave.", where: workersScreen, deed: drainDeed},
 	{keys: []string{"/"}, label: "/", word: "filter", help: "Show some rows only: fn=resize state=failed worker=w-2 !ok", where: lists, action: (*Model).openFilter},
+	{keys: []string{"u"}, label: "u", help: "Undo what was last done to many tasks, as far as that goes.", where: screens, action: (*Model).undo},
+	{keys: []string{"C"}, label: "C", word: "cancel all", help: "Cancel all tasks that the filter selects, also those out of sight.", where: tasksScreen, action: (*Model).bulkCancel, bulk: true},
 	{keys: []string{" "}, label: "space", word: "mark", help: "Mark the row, or take the mark away; c, r and d act on what is marked.", where: tasksScreen | workersScreen, action: (*Model).mark},
 	{keys: []string{"1", "2", "3", "4", "5", "6", "7", "8"}, label: "1-8", word: "screens",
 		help: "Overview, tasks, workers, functions, queues, failures, events, the last task.", where: screens, action: (*Model).number},

@@ -19,9 +19,9 @@ type Model struct {
 	w, h       int
 	stack      []*place // the overview first
 	helping    bool
-	helpScroll int     // lines of help above the first that is shown
-	prompt     *prompt // what is being typed; nil for nothing
-	plan       *plan   // what waits to be confirmed; nil for nothing
+	helpScroll int      // lines of help above the first that is shown
+	prompt     *prompt  // what is being typed; nil for nothing
+	plan       proposal // what waits to be confirmed; nil for nothing
 	status     status
 	lastTask   core.TaskID
 	quitting   bool
@@ -34,6 +34,7 @@ type Model struct {
 	backend   Backend         // answers questions; nil for none
 	clipboard io.Writer       // takes what is copied; nil for none
 	desk      desk
+	journal   journal
 
 	header  headerPane
 	numbers numbersPane
@@ -63,13 +64,20 @@ func (m *Model) Init() tea.Cmd { return nil }
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case Batch:
+		before := m.live.operations
 		m.live.fold(msg)
+		m.desk.due = m.desk.due || moved(before, m.live.operations)
 		m.passed()
 		return m, m.refresh()
 	case answer:
 		m.hear(msg)
 	case done:
 		m.hearDone(msg)
+		return m, m.refresh()
+	case planned:
+		m.hearPlanned(msg)
+	case started:
+		m.hearStarted(msg)
 		return m, m.refresh()
 	case tea.WindowSizeMsg:
 		m.w, m.h, m.desk.due = msg.Width, msg.Height, true
@@ -165,7 +173,7 @@ func (m *Model) textRoom() int {
 func (m *Model) bottom(room int) []line {
 	lines := m.asking()
 	if lines == nil {
-		lines = m.status.lines(m, min(room, max(3, m.h/2)))
+		lines = append(m.operationLines(m.w), m.status.lines(m, min(room, max(3, m.h/2)))...)
 	}
 	return last(lines, room)
 }
@@ -211,7 +219,7 @@ func (m *Model) footer() []line {
 			continue
 		}
 		key := role(accent)
-		if b.deed != nil && b.deed.dangerous {
+		if b.bulk || b.deed != nil && b.deed.dangerous {
 			key = bad // and it asks first
 		}
 		items = append(items, item{line{{b.label, key}, {" " + b.word, dim}}, i})

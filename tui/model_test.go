@@ -48,7 +48,10 @@ func randomNews(r *rand.Rand, at time.Time) News {
 	}
 	t.Workers = &workers
 	t.Dispatchers = &[]core.DispatcherInfo{{Modes: []core.Mode{core.Mode(text())}, Seen: stamp()}}
-	t.Queues = &[]core.QueueInfo{{Name: text(), Queued: number()}}
+	t.Queues = &[]core.QueueInfo{{Name: text(), Queued: number(), Oldest: stamp(), Paused: stamp()}}
+	t.Operations = &[]core.Operation{{ID: core.OperationID(text()), Kind: []core.OperationKind{core.OperationRetry, core.OperationPurge, "?"}[r.Intn(3)],
+		State: core.OperationState([]string{"pending", "applying", "done", "undoing", "undone", text()}[r.Intn(6)]), By: text(), Planned: int(number()), Applied: int(number()),
+		Filter: core.BulkFilter{Function: text(), Error: text()}, Created: stamp(), Due: stamp(), Ended: stamp()}}
 	return NewsTop{at, t}
 }
 
@@ -67,7 +70,7 @@ func randomTasks(r *rand.Rand, at time.Time) (page core.TaskPage) {
 // with the same picture and always of the right size.
 func TestAnyNewsAnySize(t *testing.T) {
 	keys := append([]string{
-		"?", "1", "2", "2", "3", "3", "4", "5", "6", "7", "8", "s", "f", "p", "j", "G", "k", "enter", "esc", "c", "r", "d", "y", "n", "Y", "/", ":", " ", "V",
+		"?", "1", "2", "2", "3", "3", "4", "5", "6", "7", "8", "s", "f", "p", "j", "G", "k", "enter", "esc", "c", "r", "d", "x", "C", "u", "y", "n", "Y", "/", ":", " ", "V",
 		"tab", "backspace", "left", "delete", "ctrl+w", "state=failed", "fn=", "!", "tasks ", "w",
 	}, nasty[1:]...)
 	for seed := range int64(50) {
@@ -175,7 +178,7 @@ func TestBindings(t *testing.T) {
 	taken := map[string]bool{}
 	help := newTestModel(termenv.Ascii, false)
 	help.helping = true
-	page := sized(help, 100, 50)
+	page := sized(help, 100, 70)
 	for _, b := range bindings {
 		if b.help == "" || b.label == "" || (b.action == nil) == (b.deed == nil) || b.where == 0 || len(b.keys) == 0 {
 			t.Errorf("%q is incomplete", b.label)

@@ -37,6 +37,12 @@ type Actions interface {
 	Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error)
 	// Retry runs ended tasks again, as new tasks with the same arguments.
 	Retry(ctx context.Context, ids []core.TaskID) ([]core.Submitted, error)
+	// Plan says what an operation on all tasks that a filter selects would do.
+	Plan(ctx context.Context, kind core.OperationKind, filter core.BulkFilter) (core.Plan, error)
+	// Apply starts one; with now it takes effect at once, for good.
+	Apply(ctx context.Context, kind core.OperationKind, filter core.BulkFilter, now bool) (core.Operation, error)
+	// Undo undoes one as far as that goes.
+	Undo(ctx context.Context, id core.OperationID) (core.Operation, error)
 	// DrainWorker lets a worker end what it holds and leave.
 	DrainWorker(ctx context.Context, id string) (core.Worker, error)
 }

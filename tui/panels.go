@@ -167,6 +167,7 @@ func newFailuresPanel(t *theme) panel {
 		example: "fn=resize kind=timeout",
 		table: table[core.FailureGroup]{theme: t, columns: []column[core.FailureGroup]{
 			{head: "TASKS", min: 6, rank: 1, right: true, cell: figure(func(r core.FailureGroup) int64 { return int64(r.Count) })},
+			{head: "DEAD", min: 6, rank: 5, right: true, cell: figure(func(r core.FailureGroup) int64 { return int64(r.Dead) })},
 			{head: "ERROR", min: 10, max: 18, rank: 2, grow: 2, cell: words(bad, cause)},
 			{head: "FUNCTION", min: 10, max: 24, rank: 4, grow: 3, cell: words(strong, func(r core.FailureGroup) string { return r.Name })},
 			{head: "MESSAGE", min: 12, max: 120, rank: 3, grow: 4, cell: words(plain, func(r core.FailureGroup) string { return r.Message })},
@@ -184,7 +185,7 @@ func newFailuresPanel(t *theme) panel {
 			led(m, "state=failed kind="+string(r.Kind)+" fn="+cmp.Or(r.Name, string(r.Function)))
 		},
 		empty:  "no task has failed",
-		detail: func(*Model) string { return "of the newest 2,000 failed tasks" },
+		detail: func(*Model) string { return "of the newest 2,000 failed; dead are those that nobody ran again" },
 	}
 }
 

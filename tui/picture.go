@@ -23,6 +23,7 @@ type picture struct {
 	dispatchers []core.DispatcherInfo
 	functions   []core.FunctionStats
 	queues      []core.QueueInfo
+	operations  []core.Operation
 	store       core.StoreInfo
 	repaired    int64 // by then, when the first picture came
 
@@ -87,6 +88,9 @@ func (p *picture) take(t core.Top) {
 	}
 	if t.Queues != nil {
 		p.queues = *t.Queues
+	}
+	if t.Operations != nil {
+		p.operations = *t.Operations
 	}
 	if t.Store != nil {
 		p.store = *t.Store

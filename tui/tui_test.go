@@ -51,7 +51,7 @@ func (b stillBackend) Detail(_ context.Context, id core.TaskID) (Detail, error) 
 
 func (b stillBackend) Failures(context.Context) ([]core.FailureGroup, error) {
 	return []core.FailureGroup{
-		{Kind: core.KindException, Type: "ValueError", Message: "no such harbour", Name: "fetch@1", Count: 11, Newest: taskID(3), Last: noon},
+		{Kind: core.KindException, Type: "ValueError", Message: "no such harbour", Function: "f-3", Name: "fetch@1", Count: 11, Dead: 9, Newest: taskID(3), Last: noon},
 		{Kind: core.KindTimeout, Message: "ran longer than 5s", Name: "pi@1", Count: 1, Newest: taskID(4), Last: noon},
 	}, b.err
 }
@@ -77,6 +77,37 @@ func (b stillBackend) Retry(_ context.Context, ids []core.TaskID) ([]core.Submit
 		answers = append(answers, core.Submitted{ID: taskID(9)})
 	}
 	return answers, b.err
+}
+
+func (b stillBackend) Plan(_ context.Context, kind core.OperationKind, f core.BulkFilter) (core.Plan, error) {
+	state, wait := core.Failed, int64(5000)
+	switch {
+	case f.Error == "timeout":
+		return core.Plan{Kind: kind, Filter: f}, b.err
+	case kind == core.OperationCancel:
+		state = core.Queued
+	case kind == core.OperationRetry:
+		wait = 0
+	}
+	return core.Plan{Kind: kind, Filter: f, Tasks: 1234, Oldest: noon.Add(ahead - 3*time.Hour), WaitMS: wait, Groups: []core.PlanGroup{
+		{Function: "f-3", Name: "fetch@1", State: state, Error: f.Error, Count: 1200}, {Function: "f-4", Name: "fet\x1b[31mch@2", State: state, Count: 30}}}, b.err
+}
+
+// bulkID is the operation that stillBackend makes of everything.
+const bulkID = core.OperationID("op-0123456789abc")
+
+func (b stillBackend) Apply(_ context.Context, kind core.OperationKind, f core.BulkFilter, _ bool) (core.Operation, error) {
+	now := noon.Add(ahead)
+	op := core.Operation{ID: bulkID, Kind: kind, Filter: f, State: core.OperationPending, Planned: 1234, Created: now, Due: now.Add(5 * time.Second)}
+	if kind == core.OperationRetry {
+		op.State, op.Applied, op.Ended, op.Due = core.OperationDone, 1233, now, now
+		op.Skipped = 1
+	}
+	return op, b.err
+}
+
+func (b stillBackend) Undo(_ context.Context, id core.OperationID) (core.Operation, error) {
+	return core.Operation{ID: id, Kind: core.OperationPurge, State: core.OperationUndone, Planned: 1234, Created: noon.Add(ahead), Ended: noon.Add(ahead)}, b.err
 }
 
 func (b stillBackend) DrainWorker(_ context.Context, id string) (core.Worker, error) {
