@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -22,6 +23,7 @@ func runCommand(e *environment) *urfave.Command {
 The result goes to stdout; the task's id and what the function printed go to stderr. A failed task's
 traceback goes to stderr, and the exit code says how it failed. Ctrl-C detaches: the task goes on.`,
 		Flags: append(append(urlFlags(), callFlags()...),
+			&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not show what the function prints, nor how far it has come"},
 			&urfave.BoolFlag{Name: "async", Usage: "print the task's id and do not wait"},
 			&urfave.DurationFlag{Name: "wait", Usage: "wait at most so long, then detach (exit code 10); 0 = until it ends"},
 			pythonFlag(),
@@ -89,13 +91,13 @@ func (e *environment) run(c *urfave.Context) error {
 		return err
 	case submitted.Repeated:
 		e.note("task %s  %s has the key already; nothing new was started", submitted.ID, submitted.Name)
-	case !c.Bool("async"):
+	case !c.Bool("async") && !c.Bool("quiet"):
 		e.note("task %s  %s", submitted.ID, submitted.Name)
 	}
 	if c.Bool("async") {
 		return e.data([]byte(string(submitted.ID) + "\n"))
 	}
-	return e.follow(ctx, api, submitted, c.Duration("wait"), as)
+	return e.follow(ctx, api, submitted, c.Duration("wait"), as, c.Bool("quiet"))
 }
 
 // readCall reads the flags of a call.
@@ -130,9 +132,17 @@ func (e *environment) readCall(c *urfave.Context) (client.Call, error) {
 	return call, err
 }
 
-// follow waits for the end of a task and shows it.
-func (e *environment) follow(ctx context.Context, api *client.Client, submitted core.Submitted, patience time.Duration, as string) error {
+// follow waits for the end of a task and shows it: what it prints while it runs,
+// unless quiet, and then its result.
+func (e *environment) follow(ctx context.Context, api *client.Client, submitted core.Submitted, patience time.Duration, as string, quiet bool) error {
+	screen := newScreen(e, "text")
+	screen.aside = true
+	stop := func() {}
+	if !quiet {
+		stop = e.watch(ctx, api, submitted.ID, screen)
+	}
 	task, result, err := e.await(ctx, api, submitted.ID, patience)
+	stop()
 	switch {
 	case ctx.Err() != nil:
 		e.note("%sfaasctl: detached; task %s goes on\n  → faasctl result %s --wait 1m comes back to it; faasctl cancel %s ends it", e.afterCtrlC(), submitted.ID, submitted.ID, submitted.ID)
@@ -143,15 +153,42 @@ func (e *environment) follow(ctx context.Context, api *client.Client, submitted 
 	case result == nil:
 		return &pending{task, "faasctl result " + string(submitted.ID) + " --wait 1m comes back to it"}
 	}
-	if output, err := api.Output(ctx, submitted.ID); err != nil {
-		e.warn("what the function printed cannot be shown: %s", err)
-	} else if err := e.output(output, e.aside); err != nil {
-		return err
+	if !quiet {
+		if output, err := api.Output(ctx, submitted.ID); err != nil {
+			e.warn("what the function printed cannot be shown: %s", err)
+		} else if err := screen.rest(task, max(task.Attempt, 1), output); err != nil {
+			return err
+		}
 	}
 	if task.State != core.Completed {
 		return e.outcome("run", task, result.Failure, signatureHint(ctx, api, task, result.Failure))
 	}
 	return e.value(as, result)
+}
+
+// watchAfter is how long a call may take before what it prints is watched: most
+// end sooner, and what they printed is read with the result.
+const watchAfter = 300 * time.Millisecond
+
+// watch shows what a task prints until it is stopped. Without it nothing is lost:
+// what it has not shown comes with the result.
+func (e *environment) watch(ctx context.Context, api *client.Client, id core.TaskID, screen *screen) (stop func()) {
+	watching, cancel := context.WithCancel(ctx)
+	var over sync.WaitGroup
+	over.Go(func() {
+		timer := time.NewTimer(watchAfter)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			_ = api.Follow(watching, id, core.Position{}, screen.news)
+		case <-watching.Done():
+		}
+	})
+	return func() {
+		cancel()
+		over.Wait()
+		screen.done()
+	}
 }
 
 // await waits for a result, through restarts of the server. A patience of 0

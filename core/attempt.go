@@ -100,7 +100,7 @@ func (s Stream) clip(n int) Stream {
 	keep := func(part []byte, other int) int { return min(len(part), max(n/2, n-other)) }
 	h := keep(head, len(tail))
 	t := min(len(tail), n-h)
-	return Stream{Head: head[:h:h], Tail: tail[len(tail)-t:], Cut: s.Cut + int64(len(head)-h+len(tail)-t)}
+	return Stream{Head: head[:h:h], Tail: tail[len(tail)-t:], Cut: s.Cut + int64(len(head)-h+len(tail)-t), Times: s.Times}
 }
 
 // last is the attempt that a record tells of by itself: the one that runs, or

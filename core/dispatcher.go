@@ -16,6 +16,7 @@ type DispatcherStore interface {
 	KeeperStore
 	HintStore
 	OperatorStore
+	LiveStore
 	Announce(ctx context.Context, a Announcement) ([]WorkerID, error)
 	FunctionByID(ctx context.Context, id FunctionID) (Function, error)
 }
@@ -100,17 +101,20 @@ type Dispatcher struct {
 	claims  chan claim    // from the claimer
 	answers chan answer   // from the settler
 	cancels chan []TaskID // from the store's hints; a full channel drops, renewal catches up
+	follows chan []TaskID // the same; a full channel drops, followers say it again
 	claimer *claimer      // its own goroutine
 	settler *settler      // its own goroutine
+	printer *printer      // its own goroutine
 
 	// Owned by the loop.
-	peers   map[WorkerID]*peer
-	holds   map[TaskID]*hold
-	pending []*hold // claimed and not handed out, in order
-	kinds   []*kind // of peers, by what they can run
-	claimed uint64  // tasks ever claimed
-	events  []Event // for the next announcement
-	storeUp bool
+	peers    map[WorkerID]*peer
+	holds    map[TaskID]*hold
+	pending  []*hold              // claimed and not handed out, in order
+	kinds    []*kind              // of peers, by what they can run
+	claimed  uint64               // tasks ever claimed
+	followed map[TaskID]time.Time // tasks whose output somebody wants to see, until when
+	events   []Event              // for the next announcement
+	storeUp  bool
 }
 
 // NewDispatcher returns a Dispatcher that Run sets going.
@@ -123,14 +127,15 @@ func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 	d := &Dispatcher{
 		cfg:     cfg,
 		info:    DispatcherInfo{ID: NewDispatcherID(), Principal: cfg.Principal, Host: host, PID: os.Getpid(), Started: time.Now()},
-		signals: make(chan Signal, 256), claims: make(chan claim), answers: make(chan answer, 16), cancels: make(chan []TaskID, 16),
-		peers: map[WorkerID]*peer{}, holds: map[TaskID]*hold{}, storeUp: true,
+		signals: make(chan Signal, 256), claims: make(chan claim), answers: make(chan answer, 16), cancels: make(chan []TaskID, 16), follows: make(chan []TaskID, 64),
+		followed: map[TaskID]time.Time{}, peers: map[WorkerID]*peer{}, holds: map[TaskID]*hold{}, storeUp: true,
 	}
 	for _, t := range cfg.Transports {
 		d.info.Modes = append(d.info.Modes, t.Mode())
 	}
 	d.claimer = newClaimer(cfg, d.info.ID, d.claims)
 	d.settler = newSettler(cfg, d.info.ID, d.answers)
+	d.printer = newPrinter(cfg)
 	return d, nil
 }
 
@@ -155,6 +160,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	fetchers.Go(func() error { return d.keep(fetching) })
 	fetchers.Go(func() error { return newOperator(d.cfg.Store, d.cfg.Poll/2, d.cfg.Logger).run(fetching) })
 	fetchers.Go(func() error { return d.cfg.Store.Listen(fetching, d.hear) })
+	fetchers.Go(func() error { return d.printer.run(fetching) })
 
 	transports, transporting := errgroup.WithContext(serving)
 	for _, t := range d.cfg.Transports {

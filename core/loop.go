@@ -37,14 +37,15 @@ func (p *peer) credit() int {
 // given back yet. Owned by the loop.
 type hold struct {
 	Assignment
-	order   uint64    // of its claim: a release keeps it
-	peer    *peer     // nil while pending
-	since   time.Time // pending since then; by our clock
-	started time.Time // zero until its worker said so; by our clock
-	known   bool      // the store was told which worker has it
-	adopted bool      // another dispatcher may have it by the store's book
-	ended   bool      // its outcome is with the settler
-	doomed  bool      // its worker was told to cancel it
+	order    uint64    // of its claim: a release keeps it
+	peer     *peer     // nil while pending
+	since    time.Time // pending since then; by our clock
+	started  time.Time // zero until its worker said so; by our clock
+	progress *Progress // that the store has not been told; nil for none
+	known    bool      // the store was told which worker has it
+	adopted  bool      // another dispatcher may have it by the store's book
+	ended    bool      // its outcome is with the settler
+	doomed   bool      // its worker was told to cancel it
 }
 
 // loop is the one loop: signals, claimed tasks, the settler's answers, cancels
@@ -64,6 +65,8 @@ func (d *Dispatcher) loop(stop, transports context.Context) {
 			d.apply(a)
 		case ids := <-d.cancels:
 			d.cancelHeld(ids)
+		case ids := <-d.follows:
+			d.follow(ids)
 		case <-tick.C:
 			d.beat()
 		case <-renew.C:
@@ -221,6 +224,7 @@ func (d *Dispatcher) give(p *peer, hand []*hold) {
 		p.holds[h.Task] = h
 	}
 	if d.deliver(p, DownTasks{Tasks: tasks}) {
+		d.followHeld(p, hand)
 		return
 	}
 	for _, h := range hand {
@@ -250,6 +254,11 @@ func (d *Dispatcher) hear(h Hint) {
 	case HintCancel:
 		select {
 		case d.cancels <- h.Tasks:
+		default:
+		}
+	case HintFollow:
+		select {
+		case d.follows <- h.Tasks:
 		default:
 		}
 	}

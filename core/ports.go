@@ -22,6 +22,7 @@ type Store interface {
 	RosterStore
 	EventStore
 	HintStore
+	LiveStore
 }
 
 // FunctionStore keeps functions and their bodies.
@@ -185,6 +186,7 @@ type Renewal struct {
 	Dispatcher DispatcherID  // who adopts the lease; "" = it stays with whom it was
 	Started    bool          // the function was entered
 	StartedAgo time.Duration // how long ago; meaningful when Started
+	Progress   *Progress     // what it said last; nil = nothing new
 }
 
 // Settlement ends one lease with what came of it.
@@ -296,10 +298,12 @@ type EventStore interface {
 type HintKind string
 
 const (
-	HintWork   HintKind = "work"   // tasks were queued
-	HintEnded  HintKind = "ended"  // Tasks have ended
-	HintCancel HintKind = "cancel" // the end of running Tasks was asked for
-	HintReset  HintKind = "reset"  // hints may have been lost: look again
+	HintWork    HintKind = "work"    // tasks were queued
+	HintEnded   HintKind = "ended"   // Tasks have ended
+	HintCancel  HintKind = "cancel"  // the end of running Tasks was asked for
+	HintFollow  HintKind = "follow"  // somebody follows Tasks, for FollowFor
+	HintPrinted HintKind = "printed" // followed Tasks have printed something
+	HintReset   HintKind = "reset"   // hints may have been lost: look again
 )
 
 // Hint is a wake-up call. Hints may be lost; the record is the truth.
@@ -339,9 +343,13 @@ type (
 	}
 	// UpBeat proves that the worker lives, and reports starts in passing.
 	UpBeat struct {
-		Busy    int
-		Started []Start
+		Busy     int
+		Started  []Start
+		Progress []TaskProgress // what has changed since the last beat
 	}
+	// UpOutput carries what followed tasks print, about ten times a second. It may
+	// be lost: the whole output, as far as it is kept, comes with the outcome.
+	UpOutput struct{ Printed []Printed }
 	// UpFinish hands in outcomes. The worker keeps each until it is settled.
 	UpFinish struct{ Outcomes []Outcome }
 	// UpReturn gives back tasks that the worker did not start.
@@ -370,6 +378,7 @@ type Start struct {
 func (UpJoin) up()   {}
 func (UpWindow) up() {}
 func (UpBeat) up()   {}
+func (UpOutput) up() {}
 func (UpFinish) up() {}
 func (UpReturn) up() {}
 func (UpDrain) up()  {}
@@ -394,6 +403,12 @@ type (
 	DownDrain struct{}
 	// DownStore tells whether the store can be reached.
 	DownStore struct{ Up bool }
+	// DownFollow says that somebody follows tasks, or that nobody does any more.
+	// The worker sends what these have printed so far, and what they print.
+	DownFollow struct {
+		Tasks []TaskID
+		On    bool
+	}
 	// DownRegister tells a worker that the dispatcher does not know it.
 	DownRegister struct{}
 )
@@ -404,6 +419,7 @@ func (DownCancel) down()   {}
 func (DownLost) down()     {}
 func (DownDrain) down()    {}
 func (DownStore) down()    {}
+func (DownFollow) down()   {}
 func (DownRegister) down() {}
 
 // Transport connects the dispatcher with workers of one mode.

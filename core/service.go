@@ -18,6 +18,7 @@ type ServiceStore interface {
 	OperationStore
 	EventStore
 	HintStore
+	LiveStore
 	Roster(ctx context.Context) (Roster, error)
 	DrainWorker(ctx context.Context, id WorkerID) error
 }

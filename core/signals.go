@@ -1,7 +1,9 @@
 package core
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -35,6 +37,9 @@ func (d *Dispatcher) handle(s Signal) {
 				h.started = p.seen.Add(-start.Ago)
 			}
 		}
+		d.progressed(p, up.Progress)
+	case UpOutput:
+		d.printed(p, up.Printed)
 	case UpFinish:
 		d.finish(p, up.Outcomes)
 	case UpReturn:
@@ -108,6 +113,7 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 	}
 	d.release(missing, ReleaseVanished)
 	d.settler.renew(adopted)
+	d.followHeld(p, slices.Collect(maps.Values(p.holds)))
 	if len(foreign) > 0 {
 		d.deliver(p, DownLost{Leases: foreign})
 	}
@@ -193,7 +199,8 @@ func (d *Dispatcher) recordStarts(rest []*hold) {
 }
 
 func (d *Dispatcher) renewal(h *hold, now time.Time) Renewal {
-	r := Renewal{Lease: h.Lease}
+	r := Renewal{Lease: h.Lease, Progress: h.progress}
+	h.progress = nil
 	if h.adopted {
 		r.Dispatcher = d.info.ID
 	}
@@ -227,11 +234,12 @@ func (d *Dispatcher) beat() {
 	now := time.Now()
 	var fresh []Renewal
 	for _, h := range d.holds {
-		if h.peer != nil && !h.known && !h.ended {
+		if h.peer != nil && (!h.known || h.progress != nil) && !h.ended {
 			fresh = append(fresh, d.renewal(h, now))
 		}
 	}
 	d.settler.renew(fresh)
+	d.unfollow(now)
 	d.returnStale(now)
 	for _, p := range d.peers {
 		if time.Since(p.seen) > d.cfg.Lease {

@@ -107,6 +107,7 @@ type Task struct {
 	Claimed    time.Time   `json:"claimed,omitzero"`
 	Started    time.Time   `json:"started,omitzero"`
 	Finished   time.Time   `json:"finished,omitzero"`
+	Progress   *Progress   `json:"progress,omitempty"` // what the present or last attempt said last
 
 	Epoch int64  `json:"-"` // raised by every claim
 	Claim string `json:"-"` // random, per claim
@@ -183,6 +184,9 @@ type Stream struct {
 	Head []byte `json:"head,omitempty"`
 	Tail []byte `json:"tail,omitempty"`
 	Cut  int64  `json:"cut,omitempty"` // bytes left out between Head and Tail
+	// Times says when which part was printed; empty when all of it came within the
+	// attempt's first millisecond.
+	Times []Tick `json:"times,omitempty"`
 }
 
 // Empty reports whether nothing was printed.

@@ -2,7 +2,7 @@ package core
 
 import "sync"
 
-// waiters wakes those who wait for the end of a task. One subscription to the
+// waiters wakes those who wait for the end of a task, or for what it prints. One subscription to the
 // store's hints serves all of them.
 type waiters struct {
 	mu    sync.Mutex
@@ -11,7 +11,8 @@ type waiters struct {
 
 func newWaiters() *waiters { return &waiters{bells: map[TaskID][]chan struct{}{}} }
 
-// add returns a bell that rings when the task may have ended, and its removal.
+// add returns a bell that rings when the task may have ended or, if it is followed,
+// printed something, and its removal.
 // Subscribe before reading the record: a hint in between is then not missed.
 func (w *waiters) add(id TaskID) (<-chan struct{}, func()) {
 	bell := make(chan struct{}, 1)
@@ -43,7 +44,7 @@ func (w *waiters) hear(hint Hint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch hint.Kind {
-	case HintEnded:
+	case HintEnded, HintPrinted:
 		for _, id := range hint.Tasks {
 			ring(w.bells[id])
 		}

@@ -228,6 +228,12 @@ func (w *eventWriter) event(e *core.Event) {
 	fmt.Fprintf(&w.buffer, "id: %s\nevent: %s\ndata: %s\n\n", e.ID, e.Kind, data)
 }
 
+// numbered writes a server-sent event after which a client can go on.
+func (w *eventWriter) numbered(id, kind string, body any) {
+	fmt.Fprintf(&w.buffer, "id: %s\n", id)
+	w.message(kind, body)
+}
+
 // message writes a server-sent event that no one can resume from.
 func (w *eventWriter) message(kind string, body any) {
 	data, err := json.Marshal(body)

@@ -20,6 +20,10 @@ type taskLogs struct {
 	ID      string `path:"id" doc:"a task's id"`
 	Format  string `query:"format" enum:"json,text" doc:"text gives standard output and then standard error, as plain text; default: json"`
 	Attempt int    `query:"attempt" minimum:"1" doc:"what this attempt printed; default: what the task ended with"`
+	Follow  bool   `query:"follow" doc:"true: a stream that ends with the task"`
+	After   string `query:"after" doc:"of a stream: go on after this place" example:"1.2048.0"`
+
+	LastEvent string `header:"Last-Event-ID" doc:"as after, which goes first; browsers send it when they reconnect"`
 }
 
 func resultRoutes(a *api) {
@@ -34,8 +38,9 @@ func resultRoutes(a *api) {
 	}}
 	logs := huma.Operation{
 		OperationID: "tasks-logs", Method: http.MethodGet, Path: "/v1/tasks/{id}/logs", Tags: []string{"tasks"}, RejectUnknownQueryParameters: true,
-		Summary: "What a task printed", Errors: append([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity}, commonErrors...),
-		Responses: map[string]*huma.Response{"200": {Description: "Head and tail of each stream, in base64; or plain text", Content: map[string]*huma.MediaType{
+		Summary: "What a task printed, or prints", Description: followDoc, Errors: append([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone, http.StatusUnprocessableEntity}, commonErrors...),
+		Responses: map[string]*huma.Response{"200": {Description: "Head and tail of each stream, in base64; or plain text; or a stream", Content: map[string]*huma.MediaType{
+			eventsType:   {Schema: &huma.Schema{Type: huma.TypeString}},
 			jsonType:     {Schema: schemaOf[core.Output](a, "")},
 			"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}},
 		}}},
@@ -79,6 +84,9 @@ func (s *Server) logs(ctx context.Context, p *taskLogs) (*streamed, error) {
 	id, err := core.ParseTaskID(p.ID)
 	if err != nil {
 		return nil, s.refusal(ctx, err)
+	}
+	if p.Follow {
+		return s.followLogs(ctx, id, p)
 	}
 	var output core.Output
 	if p.Attempt > 0 {

@@ -30,6 +30,7 @@ func RunStore(t *testing.T, open Open) {
 		{"Leases", leaseCases},
 		{"Release", releaseCases},
 		{"Attempts", attemptCases},
+		{"Live", liveCases},
 		{"Operations", operationCases},
 		{"Bulk", bulkCases},
 		{"Time", timeCases},

@@ -61,6 +61,7 @@ type Worker struct {
 	draining bool
 	strays   int
 	store    []bool
+	follows  []core.DownFollow
 }
 
 // Join adds a worker that can hold window tasks; it runs whatever it is given, or
@@ -112,6 +113,8 @@ func (w *Worker) hear(msg core.Down) error {
 		w.strays++
 	case core.DownStore:
 		w.store = append(w.store, msg.Up)
+	case core.DownFollow:
+		w.follows = append(w.follows, msg)
 	}
 	return nil
 }
@@ -145,13 +148,14 @@ type Heard struct {
 	Draining bool
 	Strays   int    // times it was told to register
 	Store    []bool // the store's comings (true) and goings
+	Follows  []core.DownFollow
 }
 
 // Heard returns what was said so far.
 func (w *Worker) Heard() Heard {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Heard{w.settled, w.cancels, w.lost, w.draining, w.strays, w.store}
+	return Heard{w.settled, w.cancels, w.lost, w.draining, w.strays, w.store, w.follows}
 }
 
 // Finish ends up to n held tasks, oldest first, in the given state, and returns

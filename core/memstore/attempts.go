@@ -34,7 +34,7 @@ func (r *record) remember(end core.AttemptEnd, entered bool, now time.Time, s co
 // unclaim makes r nobody's: what a claim, its worker and its start had written
 // is for the history.
 func (r *record) unclaim() {
-	r.task.Worker, r.task.Claimed, r.task.Started = "", time.Time{}, time.Time{}
+	r.task.Worker, r.task.Claimed, r.task.Started, r.task.Progress = "", time.Time{}, time.Time{}, nil
 	r.owner, r.owned, r.expiry, r.started = "", "", time.Time{}, false
 }
 

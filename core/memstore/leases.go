@@ -95,6 +95,9 @@ func (s *Store) Renew(ctx context.Context, batch []core.Renewal, lease time.Dura
 				events = append(events, event)
 			}
 		}
+		if item.Progress != nil {
+			r.task.Progress = item.Progress
+		}
 		if r.task.Cancelling {
 			verdicts[i] = core.VerdictCancelling
 		}

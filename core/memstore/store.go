@@ -68,6 +68,7 @@ type Store struct {
 	roster     roster
 	log        log
 	ears       map[*ear]struct{}
+	live       map[core.TaskID]*live // of followed tasks
 }
 
 // record is one task: what was asked, where it stands, what came of it.
@@ -126,7 +127,7 @@ func New(cfg Config) *Store {
 	s := &Store{
 		cfg: cfg.withDefaults(), tasks: map[core.TaskID]*record{}, queues: map[string]*queue{},
 		runs: map[core.FunctionID]int{}, buckets: map[core.FunctionID]float64{}, paused: map[string]time.Time{},
-		claims: map[string]claimAnswer{}, keys: map[string]keyed{}, once: map[string]remembered{}, ears: map[*ear]struct{}{}, stats: map[core.FunctionID]*core.FunctionStats{"": newStats("")},
+		claims: map[string]claimAnswer{}, keys: map[string]keyed{}, once: map[string]remembered{}, ears: map[*ear]struct{}{}, live: map[core.TaskID]*live{}, stats: map[core.FunctionID]*core.FunctionStats{"": newStats("")},
 	}
 	s.functions.init()
 	s.roster.init()

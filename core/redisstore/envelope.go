@@ -148,10 +148,13 @@ func openResult(envelope []byte) (*core.Result, error) {
 	return r, err
 }
 
-// outputHeader holds, per stream, the sizes of head and tail and what was cut.
+// outputHeader holds, per stream, the sizes of head and tail and what was cut, and
+// when which part was printed.
 type outputHeader struct {
-	Stdout [3]int64 `json:"o"`
-	Stderr [3]int64 `json:"e"`
+	Stdout  [3]int64    `json:"o"`
+	Stderr  [3]int64    `json:"e"`
+	OutWhen []core.Tick `json:"t,omitempty"`
+	ErrWhen []core.Tick `json:"u,omitempty"`
 }
 
 // sealOutput returns nil for a task that printed nothing.
@@ -160,7 +163,7 @@ func sealOutput(o core.Output) ([]byte, error) {
 		return nil, nil
 	}
 	sizes := func(s core.Stream) [3]int64 { return [3]int64{int64(len(s.Head)), int64(len(s.Tail)), s.Cut} }
-	return seal(outputHeader{sizes(o.Stdout), sizes(o.Stderr)}, o.Stdout.Head, o.Stdout.Tail, o.Stderr.Head, o.Stderr.Tail)
+	return seal(outputHeader{sizes(o.Stdout), sizes(o.Stderr), o.Stdout.Times, o.Stderr.Times}, o.Stdout.Head, o.Stdout.Tail, o.Stderr.Head, o.Stderr.Tail)
 }
 
 func openOutput(envelope []byte) (core.Output, error) {
@@ -169,7 +172,7 @@ func openOutput(envelope []byte) (core.Output, error) {
 	if err != nil {
 		return core.Output{}, err
 	}
-	var o core.Output
+	o := core.Output{Stdout: core.Stream{Times: h.OutWhen}, Stderr: core.Stream{Times: h.ErrWhen}}
 	for _, s := range []struct {
 		into  *core.Stream
 		sizes [3]int64

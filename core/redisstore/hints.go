@@ -3,8 +3,10 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,8 +57,9 @@ func (s *Store) Listen(ctx context.Context, hear func(core.Hint)) error {
 func (s *Store) listen(ctx context.Context, hear func(core.Hint)) error {
 	channels := map[string]core.HintKind{
 		s.keys.channelWork(): core.HintWork, s.keys.channelEnded(): core.HintEnded, s.keys.channelCancel(): core.HintCancel,
+		s.keys.channelFollow(): core.HintFollow, s.keys.channelPrinted(): core.HintPrinted,
 	}
-	sub := s.client.Subscribe(ctx, s.keys.channelWork(), s.keys.channelEnded(), s.keys.channelCancel())
+	sub := s.client.Subscribe(ctx, slices.Collect(maps.Keys(channels))...)
 	defer sub.Close()
 	// A context does not interrupt a blocked read, closing the connection does.
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })

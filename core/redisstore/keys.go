@@ -76,6 +76,10 @@ func (k keys) fixed() []string {
 		k.base + "removed",   // 53 zset of removed functions that are not forgotten, by when they were removed
 		k.base + "unfit",     // 54 hash: hashed needs of parked classes that fitted no worker of a claim → the needs
 		k.base + "unfit:",    // 55 family, hashed needs: hash: parked class → virtual time and turn that it had
+		k.base + "follow:",   // 56 family, task id: 1 while somebody follows it; expires
+		k.pieces(""),         // 57 family, task id: stream of what it prints while it is followed; expires
+		k.channelFollow(),    // 58 channel
+		k.channelPrinted(),   // 59 channel
 	}
 }
 
@@ -122,6 +126,11 @@ func (k keys) depths() string { return k.base + "depths" }
 func (k keys) channelWork() string   { return k.base + "hint:work" }
 func (k keys) channelEnded() string  { return k.base + "hint:ended" }
 func (k keys) channelCancel() string { return k.base + "hint:cancel" }
+
+func (k keys) channelFollow() string  { return k.base + "hint:follow" }
+func (k keys) channelPrinted() string { return k.base + "hint:printed" }
+
+func (k keys) pieces(id core.TaskID) string { return k.base + "pieces:" + string(id) }
 
 // once is the id that a request was given; the token is hashed by the caller.
 func (k keys) once(token string) string { return k.base + "once:" + short(token) }

@@ -106,10 +106,10 @@ func (s *Store) claimed(ctx context.Context, claim string, items []any) ([]core.
 func (s *Store) Renew(ctx context.Context, batch []core.Renewal, lease time.Duration) ([]core.Verdict, error) {
 	verdicts := make([]core.Verdict, 0, len(batch))
 	err := parcels(len(batch), small, func(from, to int) error {
-		args := append(make([]any, 0, 2+8*(to-from)), s.cfg.KeepEvents, millis(lease))
+		args := append(make([]any, 0, 2+9*(to-from)), s.cfg.KeepEvents, millis(lease))
 		for _, r := range batch[from:to] {
 			args = append(args, string(r.Task), r.Epoch, r.Claim, string(r.Worker), flag(r.Started), max(0, r.StartedAgo.Milliseconds()),
-				short(r.Principal), string(r.Dispatcher))
+				short(r.Principal), string(r.Dispatcher), writeProgress(r.Progress))
 		}
 		some, err := words[core.Verdict](ctx, s, "renew", s.scripts.renew, to-from, args)
 		verdicts = append(verdicts, some...)

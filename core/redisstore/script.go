@@ -17,7 +17,7 @@ var sources embed.FS
 type scripts struct {
 	submit, claim, renew, settle, release, reap, orphan, promote, cancel, gc *redis.Script
 	putFunction, getFunction, removeFunction, setPolicy, announce, reconcile *redis.Script
-	expire, pauseQueue, forgetFunction, oldest, standing                     *redis.Script
+	expire, pauseQueue, forgetFunction, oldest, standing, follow, print      *redis.Script
 	putOperation, undoOperation, undoStep, stepCancel, stepPurge, stepRetry  *redis.Script
 }
 
@@ -51,6 +51,7 @@ func editScripts(edit func(string) string) scripts {
 		putFunction: load("policy", "putfunction"), setPolicy: load("policy", "setpolicy"), getFunction: load("getfunction"), removeFunction: load("removefunction"),
 		announce: load("announce"), reconcile: load("reconcile"), forgetFunction: load("forgetfunction"),
 		standing: load("standing"),
+		follow:   load("follow"), print: load("print"),
 	}
 }
 
@@ -103,7 +104,7 @@ const replicaPatience = 2 * time.Second
 // it is found and repaired. A new script promises unless it stands here.
 func (s scripts) promisesNothing(script *redis.Script) bool {
 	switch script {
-	case s.getFunction, s.announce, s.claim, s.renew, s.release, s.reap, s.orphan, s.promote, s.expire, s.gc, s.forgetFunction, s.reconcile, s.oldest, s.standing:
+	case s.getFunction, s.announce, s.claim, s.renew, s.release, s.reap, s.orphan, s.promote, s.expire, s.gc, s.forgetFunction, s.reconcile, s.oldest, s.standing, s.follow, s.print:
 		return true
 	}
 	return false

@@ -19,6 +19,8 @@ type Runner interface {
 	Cancel(tasks []core.TaskID, grace time.Duration)
 	// Kill ends calls at once; nobody wants their outcome.
 	Kill(tasks []core.TaskID)
+	// Follow has the sink told what calls print, until it is off or they end.
+	Follow(tasks []core.TaskID, on bool)
 }
 
 // Config describes one worker.
@@ -61,6 +63,7 @@ type Agent struct {
 	kinds    map[core.FunctionID]int // how many of waiting are of each function
 	active   map[core.TaskID]*call   // with the runner
 	kept     map[core.Lease]result   // handed in and not settled
+	followed map[core.TaskID]bool    // tasks whose output somebody wants to see
 	busy     int                     // slots in use
 	pace     pace
 	recent   int // depth of the dearest function among the last outcomes
@@ -78,9 +81,10 @@ type call struct {
 	lease    core.Lease
 	function core.FunctionID
 	attempt  int
-	batch    *int      // calls left in its batch; at 0 the slot is free
-	started  time.Time // zero until entered
-	told     bool      // a beat has reported the start
+	batch    *int           // calls left in its batch; at 0 the slot is free
+	started  time.Time      // zero until entered
+	told     bool           // a beat has reported the start
+	progress *core.Progress // that no beat has reported; nil for none
 }
 
 // held is what a dispatcher that adopts the task has to know.
@@ -102,7 +106,7 @@ type result struct {
 func New(cfg Config) *Agent {
 	return &Agent{
 		cfg: cfg.withDefaults(), inbox: newInbox(), kinds: map[core.FunctionID]int{},
-		active: map[core.TaskID]*call{}, kept: map[core.Lease]result{}, pace: newPace(), recent: 1,
+		active: map[core.TaskID]*call{}, kept: map[core.Lease]result{}, followed: map[core.TaskID]bool{}, pace: newPace(), recent: 1,
 	}
 }
 
@@ -130,22 +134,24 @@ func (a *Agent) Run(ctx context.Context, up func(core.Up)) error {
 		case <-ctx.Done():
 			return nil
 		}
-		messages, starts, ends, fenced := a.inbox.take()
-		if fenced {
+		box := a.inbox.take()
+		if box.fenced {
 			a.loseAll()
 		}
-		for _, s := range starts {
+		for _, s := range box.starts {
 			if c := a.active[s.lease.Task]; c != nil && c.lease == s.lease {
 				c.started = s.at
 			}
 		}
-		for _, msg := range messages {
+		a.progressed(box.progress)
+		for _, msg := range box.messages {
 			a.obey(msg)
 		}
 		if ctx.Err() != nil {
 			return nil // what ends now may have been ended by our stop
 		}
-		a.handIn(ends)
+		a.printed(box.printed)
+		a.handIn(box.ends)
 		a.work()
 		a.stateWindow()
 		if a.cfg.Leave && a.draining && len(a.active)+len(a.waiting)+len(a.kept) == 0 {
@@ -190,14 +196,19 @@ func (a *Agent) beat() {
 		return
 	}
 	a.said = a.busy
-	var starts []core.Start
+	beat := core.UpBeat{Busy: a.busy}
 	for id, c := range a.active {
 		if !c.told && !c.started.IsZero() {
 			c.told = true
-			starts = append(starts, core.Start{Task: id, Ago: time.Since(c.started)})
+			beat.Started = append(beat.Started, core.Start{Task: id, Ago: time.Since(c.started)})
+		}
+		if c.progress != nil {
+			beat.Progress = append(beat.Progress, core.TaskProgress{Task: id, Progress: *c.progress})
+			c.progress = nil
 		}
 	}
-	a.up(core.UpBeat{Busy: a.busy, Started: starts})
+	a.up(beat)
+	a.forgetFollowed()
 }
 
 // obey does what the dispatcher says.
@@ -225,6 +236,8 @@ func (a *Agent) obey(msg core.Down) {
 			a.up(core.UpDrain{})
 			a.giveBack(0)
 		}
+	case core.DownFollow:
+		a.follow(msg)
 	case core.DownRegister:
 		a.join()
 	}
@@ -363,6 +376,10 @@ func (a *Agent) keep(results []result) {
 func (a *Agent) end(id core.TaskID) {
 	c := a.active[id]
 	delete(a.active, id)
+	if a.followed[id] {
+		delete(a.followed, id)
+		a.cfg.Runner.Follow([]core.TaskID{id}, false)
+	}
 	if *c.batch--; *c.batch == 0 {
 		a.busy--
 	}

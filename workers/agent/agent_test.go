@@ -22,6 +22,7 @@ type runner struct {
 	most    int // calls that ran at once
 	doomed  map[core.TaskID]bool
 	killed  []core.TaskID
+	follows []string
 	over    chan struct{} // closed at the end of the test
 }
 
@@ -70,6 +71,14 @@ func (r *runner) Kill(tasks []core.TaskID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.killed = append(r.killed, tasks...)
+}
+
+func (r *runner) Follow(tasks []core.TaskID, on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range tasks {
+		r.follows = append(r.follows, fmt.Sprint(id, on))
+	}
 }
 
 func (r *runner) sizes() []int {

@@ -12,6 +12,10 @@ type sink struct{ a *Agent }
 
 func (s sink) Started(lease core.Lease, at time.Time) { s.a.inbox.start(lease, at) }
 func (s sink) Ended(o core.Outcome)                   { s.a.inbox.end(o) }
+func (s sink) Printed(lease core.Lease, ran time.Duration, pieces []core.Piece) {
+	s.a.inbox.print(lease, ran, pieces)
+}
+func (s sink) Progressed(lease core.Lease, p core.Progress) { s.a.inbox.progress(lease, p) }
 
 // inbox gathers what others say to the agent. It is bounded by the credit that
 // the agent gave out, and by what runs.
@@ -25,8 +29,15 @@ type box struct {
 	messages []core.Down
 	starts   []started
 	ends     []core.Outcome
+	printed  []core.Printed
+	bytes    int // of printed
+	progress map[core.Lease]core.Progress
 	fenced   bool
 }
+
+// printedRoom bounds the output that waits for the agent, in bytes. What comes
+// while there is no room is not sent; it is kept with the outcome.
+const printedRoom = 1 << 20
 
 type started struct {
 	lease core.Lease
@@ -47,6 +58,27 @@ func (i inbox) start(lease core.Lease, at time.Time) {
 	i.put(func() { i.box.starts = append(i.box.starts, started{lease, at}) }, false)
 }
 
+func (i inbox) print(lease core.Lease, ran time.Duration, pieces []core.Piece) {
+	i.put(func() {
+		for _, p := range pieces {
+			if i.box.bytes+len(p.Data) <= printedRoom {
+				i.box.printed = append(i.box.printed, core.Printed{Lease: lease, Piece: p, Ran: ran})
+				i.box.bytes += len(p.Data)
+			}
+		}
+	}, true)
+}
+
+// progress rings no bell: it is told with the next beat.
+func (i inbox) progress(lease core.Lease, p core.Progress) {
+	i.put(func() {
+		if i.box.progress == nil {
+			i.box.progress = map[core.Lease]core.Progress{}
+		}
+		i.box.progress[lease] = p
+	}, false)
+}
+
 func (i inbox) fence() { i.put(func() { i.box.fenced = true }, true) }
 
 func (i inbox) put(add func(), ring bool) {
@@ -62,10 +94,10 @@ func (i inbox) put(add func(), ring bool) {
 	}
 }
 
-func (i inbox) take() ([]core.Down, []started, []core.Outcome, bool) {
+func (i inbox) take() box {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	full := *i.box
 	*i.box = box{}
-	return full.messages, full.starts, full.ends, full.fenced
+	return full
 }

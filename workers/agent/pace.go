@@ -61,6 +61,7 @@ func (a *Agent) work() {
 			a.uncount(w.Function.ID)
 		}
 		a.busy++
+		a.followStarted(batch)
 		a.cfg.Runner.Start(batch, sink{a})
 	}
 	if len(a.waiting) == 0 {

@@ -180,6 +180,10 @@ func (c *Conn) Run(ctx context.Context) error {
 // queueSize bounds the agent's words that wait for the loop.
 const queueSize = 1024
 
+// outputQueue is how many messages may wait when one with live output is added:
+// it is the first to be left out.
+const outputQueue = 64
+
 // up takes a word of the agent; it blocks while the loop does not keep up.
 func (c *Conn) up(word core.Up) {
 	c.mu.Lock()
@@ -366,6 +370,10 @@ func (c *Conn) say(word core.Up) {
 		c.left = true
 	case core.UpBeat:
 		if len(c.Out) >= queueSize && len(word.Started) == 0 {
+			return
+		}
+	case core.UpOutput:
+		if len(c.Out) >= outputQueue {
 			return
 		}
 	}

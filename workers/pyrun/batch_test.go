@@ -320,7 +320,7 @@ func TestCaptureKeepsBothEnds(t *testing.T) {
 		for _, chunk := range []int{1, 7, 4096, 1 << 20} {
 			var c capture
 			for rest := whole[:size]; len(rest) > 0; rest = rest[min(chunk, len(rest)):] {
-				c.write(rest[:min(chunk, len(rest))])
+				c.write(rest[:min(chunk, len(rest))], 0)
 			}
 			s := c.stream()
 			head, tail := whole[:min(size, keepHead)], whole[min(size, max(keepHead, size-keepTail)):size]

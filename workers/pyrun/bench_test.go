@@ -10,8 +10,10 @@ import (
 // counter is a Sink that only counts.
 type counter struct{ done chan core.State }
 
-func (c counter) Started(core.Lease, time.Time) {}
-func (c counter) Ended(o core.Outcome)          { c.done <- o.State }
+func (counter) Printed(core.Lease, time.Duration, []core.Piece) {}
+func (counter) Progressed(core.Lease, core.Progress)            {}
+func (c counter) Started(core.Lease, time.Time)                 {}
+func (c counter) Ended(o core.Outcome)                          { c.done <- o.State }
 
 // benchmarkCalls runs b.N calls in batches through one child.
 func benchmarkCalls(b *testing.B, f *core.Function, codec core.Codec, args []byte, batch int) {

@@ -127,6 +127,9 @@ func (s *slot) next() time.Time {
 	if !s.doom.killAt.IsZero() {
 		at = earlier(at, s.doom.killAt)
 	}
+	if s.flight.live != nil {
+		at = earlier(at, s.flight.live.due)
+	}
 	if f := s.flight.running(); f != nil && (s.doom.kind == doomNone || s.doom.kind == doomCancel) {
 		if s.doom.kind == doomNone {
 			at = earlier(at, s.flight.deadline(f, s.pool.config.SetupTimeout))

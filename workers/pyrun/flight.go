@@ -36,6 +36,7 @@ type flight struct {
 	setup    time.Time // when the running one's setup() began; zero outside of it
 	prepared bool      // the running one has had its setup()
 	rec      *recorder // what it printed; nil for nothing
+	live     *live     // how much of that was told; nil while nobody follows it
 }
 
 func (f *flight) done() bool { return f.at >= len(f.calls) }
@@ -108,10 +109,13 @@ func (s *slot) launch() {
 
 // enter notes that the child has come to its next call.
 func (s *slot) enter(now time.Time) {
-	s.flight.rec, s.flight.since, s.flight.setup, s.flight.prepared = nil, now, time.Time{}, false
+	s.flight.rec, s.flight.live, s.flight.since, s.flight.setup, s.flight.prepared = nil, nil, now, time.Time{}, false
 	f := s.flight.running()
 	if f == nil {
 		return
+	}
+	if s.pool.following.Load() > 0 {
+		s.followRunning()
 	}
 	if f.skip { // it may have been too late for that
 		return
@@ -129,7 +133,11 @@ func (s *slot) printed(stderr bool, data []byte) {
 	if s.flight.rec == nil {
 		s.flight.rec = &recorder{}
 	}
-	s.flight.rec.write(stderr, data)
+	now := time.Now()
+	s.flight.rec.write(stderr, data, max(0, now.Sub(s.flight.since).Milliseconds()))
+	if l := s.flight.live; l != nil && l.due.IsZero() {
+		l.due = later(now, l.sent.Add(streamEvery))
+	}
 }
 
 // missed sends a body again that the child has dropped from its cache.

@@ -15,9 +15,15 @@ type capture struct {
 	ring []byte // the last bytes after head; full when its length is keepTail
 	at   int    // where the next byte goes once ring is full
 	cut  int64
+	when ticks
 }
 
-func (c *capture) write(data []byte) {
+// total is how many bytes the stream has had.
+func (c *capture) total() int64 { return int64(len(c.head)) + c.cut + int64(len(c.ring)) }
+
+// write takes what was printed so many milliseconds after the call was started.
+func (c *capture) write(data []byte, ms int64) {
+	c.when.add(core.Tick{c.total(), ms}, int64(len(c.head)), int64(len(c.head))+c.cut)
 	if room := keepHead - len(c.head); room > 0 {
 		n := min(room, len(data))
 		c.head = append(c.head, data[:n]...)
@@ -44,13 +50,98 @@ func (c *capture) write(data []byte) {
 }
 
 func (c *capture) stream() core.Stream {
-	s := core.Stream{Head: c.head, Cut: c.cut}
+	return core.Stream{Head: c.head, Tail: c.tail(), Cut: c.cut, Times: c.when.list}
+}
+
+// tail is ring in order.
+func (c *capture) tail() []byte {
 	if c.at == 0 {
-		s.Tail = c.ring
-	} else {
-		s.Tail = append(append(make([]byte, 0, len(c.ring)), c.ring[c.at:]...), c.ring[:c.at]...)
+		return c.ring
 	}
-	return s
+	return append(append(make([]byte, 0, len(c.ring)), c.ring[c.at:]...), c.ring[:c.at]...)
+}
+
+// since returns what is kept of the stream after its first pos bytes.
+func (c *capture) since(pos int64, name core.StreamName) (pieces []core.Piece) {
+	add := func(data []byte, offset int64) {
+		for len(data) > 0 {
+			n := min(len(data), core.PieceSize)
+			pieces = append(pieces, core.Piece{
+				Stream: name, Offset: offset, Times: c.when.within(offset, offset+int64(n)), Data: append([]byte(nil), data[:n]...),
+			})
+			data, offset = data[n:], offset+int64(n)
+		}
+	}
+	if pos < int64(len(c.head)) {
+		add(c.head[pos:], pos)
+	}
+	begin := int64(len(c.head)) + c.cut
+	if from := max(pos, begin); from < c.total() {
+		add(c.tail()[from-begin:], from)
+	}
+	return pieces
+}
+
+// maxTicks bounds the times that a stream's capture notes.
+const maxTicks = 256
+
+// ticks notes when which part of a stream was printed. When there are too many,
+// it forgets those of what is cut out, and then rounds ever more coarsely.
+type ticks struct {
+	list []core.Tick
+	gap  int64 // between two ticks, in ms
+}
+
+// add notes a tick; what lies between the two offsets from and to is cut out.
+func (t *ticks) add(tick core.Tick, from, to int64) {
+	last := int64(0) // what comes before the first tick came in the first millisecond
+	if n := len(t.list); n > 0 {
+		last = t.list[n-1][1]
+	}
+	if tick[1]-last <= t.gap {
+		return
+	}
+	if len(t.list) == maxTicks {
+		t.thin(from, to)
+	}
+	t.list = append(t.list, tick)
+}
+
+func (t *ticks) thin(from, to int64) {
+	kept := t.list[:0:0]
+	for i, tick := range t.list {
+		if tick[0] >= from && i+1 < len(t.list) && t.list[i+1][0] <= to {
+			continue
+		}
+		kept = append(kept, tick)
+	}
+	for len(kept) > maxTicks/2 {
+		t.gap = max(1, 2*t.gap)
+		all, last := kept, int64(0)
+		kept = kept[:0:0]
+		for _, tick := range all {
+			if tick[1]-last > t.gap {
+				kept, last = append(kept, tick), tick[1]
+			}
+		}
+	}
+	t.list = kept
+}
+
+// within returns the ticks of a part of the stream; the first holds for its
+// beginning.
+func (t *ticks) within(from, to int64) []core.Tick {
+	first, end := 0, len(t.list)
+	for i, tick := range t.list {
+		if tick[0] <= from {
+			first = i
+		}
+		if tick[0] >= to {
+			end = i
+			break
+		}
+	}
+	return t.list[min(first, end):end:end]
 }
 
 // recorder keeps what one call printed.
@@ -59,11 +150,11 @@ type recorder struct {
 	last           []byte // up to 2 × keepLast, in the order of arrival
 }
 
-func (r *recorder) write(stderr bool, data []byte) {
+func (r *recorder) write(stderr bool, data []byte, ms int64) {
 	if stderr {
-		r.stderr.write(data)
+		r.stderr.write(data, ms)
 	} else {
-		r.stdout.write(data)
+		r.stdout.write(data, ms)
 	}
 	r.last = append(r.last, data[max(0, len(data)-keepLast):]...)
 	if len(r.last) > 2*keepLast {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,11 @@ import (
 type Sink interface {
 	// Started says that a call was handed to its child and its time-out runs.
 	Started(lease core.Lease, at time.Time)
+	// Printed tells what a followed call has printed since the last time, and how
+	// long it has run. The attempt of the pieces is 0: the pool does not know it.
+	Printed(lease core.Lease, ran time.Duration, pieces []core.Piece)
+	// Progressed tells how far a call says that it has come, when that has changed.
+	Progressed(lease core.Lease, p core.Progress)
 	// Ended says what became of a call. It is called once per call, except for
 	// those that Kill or the end of Run took: of these nothing is heard any more.
 	Ended(outcome core.Outcome)
@@ -40,12 +46,16 @@ type Pool struct {
 	slots  []*slot
 
 	mu      sync.Mutex
-	stopped bool              // Run has ended or will
-	queue   [][]call          // batches that wait for a slot, oldest first
-	idle    []*slot           // those without work, the one last used at the end
-	first   hello             // of the first ready child
-	trouble error             // why the last child could not start; nil once one could
-	lacking map[string]string // modules that could not be preloaded, and why, as they were logged
+	stopped bool                 // Run has ended or will
+	queue   [][]call             // batches that wait for a slot, oldest first
+	idle    []*slot              // those without work, the one last used at the end
+	first   hello                // of the first ready child
+	trouble error                // why the last child could not start; nil once one could
+	lacking map[string]string    // modules that could not be preloaded, and why, as they were logged
+	follows map[core.TaskID]bool // calls whose output is told as it comes
+
+	following  atomic.Int64  // len(follows)
+	followTurn atomic.Uint64 // raised whenever follows has changed
 }
 
 // NewPool checks the configuration. Run does the rest.
@@ -58,7 +68,7 @@ func NewPool(c Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{config: c, env: env, ready: make(chan struct{}), forks: make(chan func())}
+	p := &Pool{config: c, env: env, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{}}
 	for i := range c.Slots {
 		s := &slot{pool: p, bell: -1, log: c.Logger.With("slot", i)}
 		p.slots = append(p.slots, s)

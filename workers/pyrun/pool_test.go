@@ -57,11 +57,14 @@ type recording struct {
 	finished []core.TaskID
 	started  map[core.TaskID]int
 	ended    map[core.TaskID][]core.Outcome
+	printed  map[core.TaskID][]core.Piece
+	progress map[core.TaskID][]core.Progress
 	news     chan struct{} // closed and renewed by every message
 }
 
 func newRecording() *recording {
-	return &recording{started: map[core.TaskID]int{}, ended: map[core.TaskID][]core.Outcome{}, news: make(chan struct{})}
+	return &recording{started: map[core.TaskID]int{}, ended: map[core.TaskID][]core.Outcome{},
+		printed: map[core.TaskID][]core.Piece{}, progress: map[core.TaskID][]core.Progress{}, news: make(chan struct{})}
 }
 
 func (r *recording) tell(f func()) {
@@ -74,6 +77,14 @@ func (r *recording) tell(f func()) {
 
 func (r *recording) Started(lease core.Lease, _ time.Time) {
 	r.tell(func() { r.started[lease.Task]++ })
+}
+
+func (r *recording) Printed(lease core.Lease, _ time.Duration, pieces []core.Piece) {
+	r.tell(func() { r.printed[lease.Task] = append(r.printed[lease.Task], pieces...) })
+}
+
+func (r *recording) Progressed(lease core.Lease, p core.Progress) {
+	r.tell(func() { r.progress[lease.Task] = append(r.progress[lease.Task], p) })
 }
 
 func (r *recording) Ended(o core.Outcome) {

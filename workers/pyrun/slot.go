@@ -34,6 +34,8 @@ type slot struct {
 	rest    []call        // of the batch, not handed to the child yet
 	busy    bool          // has a batch
 	doom    doom          // what we did to the child, and for which call
+
+	followTurn uint64 // of the pool, when it was last looked who is followed
 }
 
 // Back-off of children that die before they are ready.
@@ -72,7 +74,9 @@ func (s *slot) run(dir string) {
 		for _, o := range orders {
 			s.obey(o)
 		}
+		s.heed()
 		s.advance()
+		s.tell(time.Now())
 		s.wait()
 	}
 }
@@ -326,6 +330,14 @@ func ended(wait syscall.WaitStatus) string {
 		return "was killed by " + unix.SignalName(wait.Signal())
 	}
 	return fmt.Sprintf("ended with exit status %d", wait.ExitStatus())
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // earlier returns the earlier of two times, of which zero means never.

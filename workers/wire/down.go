@@ -62,6 +62,14 @@ func Down(word core.Down, fresh func(f *core.Function) bool) []Message {
 	case core.DownStore:
 		w.bool(word.Up)
 		return []Message{w.message(KindStore, nil)}
+	case core.DownFollow:
+		w.bool(word.On)
+		w.open()
+		for _, id := range word.Tasks {
+			w.string(string(id))
+		}
+		w.close()
+		return []Message{w.message(KindFollow, nil)}
 	case core.DownRegister:
 		return []Message{w.message(KindRegister, nil)}
 	}
@@ -197,6 +205,8 @@ func ReadDown(m Message, limits Limits) (any, error) {
 	case KindStore:
 		r.field(0)
 		word, n = core.DownStore{Up: r.bool()}, 1
+	case KindFollow:
+		word, n = r.follow(), 2
 	case KindRegister:
 		word = core.DownRegister{}
 	case KindWelcome:
@@ -239,6 +249,15 @@ func (r *reader) cancel() core.DownCancel {
 	r.field(1)
 	r.each(MaxLeases, "tasks", func() { c.Tasks = append(c.Tasks, core.TaskID(r.id())) })
 	return c
+}
+
+func (r *reader) follow() core.DownFollow {
+	var f core.DownFollow
+	r.field(0)
+	f.On = r.bool()
+	r.field(1)
+	r.each(MaxLeases, "tasks", func() { f.Tasks = append(f.Tasks, core.TaskID(r.id())) })
+	return f
 }
 
 func (r *reader) welcome() Welcome {

@@ -2,7 +2,9 @@ package wire
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -26,6 +28,15 @@ func (w *writer) null()  { w.comma(); w.buf = append(w.buf, "null"...) }
 func (w *writer) int(n int64) {
 	w.comma()
 	w.buf = strconv.AppendInt(w.buf, n, 10)
+}
+
+// float writes what is not finite as 0: JSON has no word for it.
+func (w *writer) float(f float64) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		f = 0
+	}
+	w.comma()
+	w.buf = strconv.AppendFloat(w.buf, f, 'g', -1, 64)
 }
 
 func (w *writer) bool(b bool) {
@@ -188,6 +199,24 @@ func (r *reader) int(low, high int64) int64 {
 	}
 	if n < low || n > high {
 		r.fail("byte %d of the header: %d is not between %d and %d", start, n, low, high)
+		return 0
+	}
+	return n
+}
+
+// float reads a number of any form that is finite.
+func (r *reader) float() float64 {
+	r.space()
+	start := r.pos
+	for r.pos < len(r.buf) && strings.IndexByte("+-.eE0123456789", r.buf[r.pos]) >= 0 {
+		r.pos++
+	}
+	if r.err != nil {
+		return 0
+	}
+	n, err := strconv.ParseFloat(string(r.buf[start:r.pos]), 64)
+	if err != nil {
+		r.fail("byte %d of the header: a number was expected", start)
 		return 0
 	}
 	return n

@@ -24,6 +24,7 @@ const (
 	KindLeave    Kind = 0x07
 	KindNeedBody Kind = 0x08
 	KindWork     Kind = 0x09 // pull: answer when there is something to say
+	KindOutput   Kind = 0x0a
 
 	KindTasks    Kind = 0x21
 	KindSettled  Kind = 0x22
@@ -39,6 +40,7 @@ const (
 	KindProbe    Kind = 0x2c // pull: to be skipped
 	KindError    Kind = 0x2d
 	KindReply    Kind = 0x2e // pull: numbers an answer to KindWork
+	KindFollow   Kind = 0x2f
 )
 
 // Message is one message: three frames. Several travel in one multipart.

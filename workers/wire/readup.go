@@ -30,7 +30,12 @@ func ReadUp(m Message, limits Limits) (Said, error) {
 		r.field(2)
 		said.Word, n = core.UpWindow{Seq: uint64(seq), Size: int(r.int(0, MaxLeases))}, 3
 	case KindBeat:
-		said.Word, n = r.beat(), 3
+		said.Word, n = r.beat()
+	case KindOutput:
+		r.field(1)
+		var printed []core.Printed
+		r.each(MaxItems, "pieces", func() { printed = append(printed, r.printed(&rest)) })
+		said.Word, n = core.UpOutput{Printed: printed}, 2
 	case KindFinish:
 		r.field(1)
 		var outcomes []core.Outcome
@@ -99,7 +104,7 @@ func (r *reader) join(id core.WorkerID) Join {
 	return j
 }
 
-func (r *reader) beat() core.UpBeat {
+func (r *reader) beat() (core.UpBeat, int) {
 	var b core.UpBeat
 	r.field(1)
 	b.Busy = int(r.int(0, maxBusy))
@@ -116,7 +121,71 @@ func (r *reader) beat() core.UpBeat {
 		r.end(2)
 		b.Started = append(b.Started, s)
 	})
-	return b
+	if r.peek() != ',' {
+		return b, 3
+	}
+	r.field(3)
+	if r.peek() != '[' { // what stands here is of another version
+		r.raw()
+		return b, 4
+	}
+	r.each(MaxLeases, "progress", func() {
+		if !r.open() {
+			return
+		}
+		var p core.TaskProgress
+		r.field(0)
+		p.Task = core.TaskID(r.id())
+		r.field(1)
+		p.Done = r.float()
+		r.field(2)
+		p.Total = r.float()
+		r.field(3)
+		p.Note = r.string(4 * core.MaxProgressNote)
+		r.end(4)
+		b.Progress = append(b.Progress, p)
+	})
+	return b, 4
+}
+
+// printed reads one piece of output.
+func (r *reader) printed(rest *payload) core.Printed {
+	var p core.Printed
+	if !r.open() {
+		return p
+	}
+	p.Lease = r.lease()
+	r.field(3)
+	p.Attempt = int(r.int(0, 1<<31))
+	r.field(4)
+	p.Stream = core.StreamName(r.id())
+	if r.err == nil && p.Stream != core.Stdout && p.Stream != core.Stderr {
+		r.fail("%q is no stream", p.Stream)
+	}
+	r.field(5)
+	p.Ran = time.Duration(r.int(0, maxMicros)) * time.Microsecond
+	r.field(6)
+	p.Offset = r.int(0, 1<<62)
+	r.field(7)
+	p.Times = r.times()
+	r.field(8)
+	p.Data = rest.take(r)
+	if len(p.Data) > core.PieceSize {
+		r.err = problem(TooLarge, "a piece of %d bytes; at most %d may be", len(p.Data), core.PieceSize)
+	}
+	r.end(9)
+	return p
+}
+
+// times reads pairs of numbers: an offset and milliseconds each.
+func (r *reader) times() (all []core.Tick) {
+	var pair []int64
+	r.each(2*maxTicks, "times", func() {
+		if pair = append(pair, r.int(0, 1<<62)); len(pair) == 2 {
+			all, pair = append(all, core.Tick(pair)), pair[:0]
+		}
+	})
+	return all
 }
 
 func (r *reader) lease() core.Lease {
@@ -178,7 +247,15 @@ func (r *reader) outcome(rest *payload) core.Outcome {
 			r.field(3*i + 2)
 			s.Cut = r.int(0, 1<<62)
 		}
-		r.end(6)
+		n := 6
+		for _, s := range []*core.Stream{&o.Output.Stdout, &o.Output.Stderr} {
+			if r.peek() == ',' {
+				r.field(n)
+				s.Times = r.times()
+				n++
+			}
+		}
+		r.end(n)
 	}
 	r.end(11)
 	return o

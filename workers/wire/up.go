@@ -50,6 +50,7 @@ const (
 	maxBusy   = MaxLeases
 	maxCard   = 64 << 10
 	maxRepr   = 16 << 10
+	maxTicks  = 1024 // of one stream
 	maxMicros = int64(1) << 52
 )
 
@@ -85,7 +86,21 @@ func Up(worker core.WorkerID, word core.Up) []Message {
 			w.close()
 		}
 		w.close()
+		if len(word.Progress) > 0 {
+			w.open()
+			for _, p := range word.Progress {
+				w.open()
+				w.string(string(p.Task))
+				w.float(p.Done)
+				w.float(p.Total)
+				w.string(p.Note)
+				w.close()
+			}
+			w.close()
+		}
 		return []Message{w.message(KindBeat, nil)}
+	case core.UpOutput:
+		return output(worker, word.Printed)
 	case core.UpFinish:
 		return finish(worker, word.Outcomes)
 	case core.UpReturn:
@@ -177,6 +192,46 @@ func finish(worker core.WorkerID, outcomes []core.Outcome) []Message {
 	return messages
 }
 
+// output encodes pieces of output, as many to a message as travel together.
+func output(worker core.WorkerID, printed []core.Printed) []Message {
+	var messages []Message
+	for len(printed) > 0 {
+		n, size := 0, 0
+		for n < min(len(printed), MaxItems) && (n == 0 || size+len(printed[n].Data) <= MaxTogether) {
+			size += len(printed[n].Data)
+			n++
+		}
+		w := header(worker)
+		w.open()
+		payload := make([]byte, 0, size)
+		for _, p := range printed[:n] {
+			w.open()
+			w.lease(p.Lease)
+			w.int(int64(p.Attempt))
+			w.string(string(p.Stream))
+			w.int(max(0, p.Ran.Microseconds()))
+			w.int(p.Offset)
+			w.times(p.Times)
+			w.int(int64(len(p.Data)))
+			w.close()
+			payload = append(payload, p.Data...)
+		}
+		w.close()
+		messages = append(messages, w.message(KindOutput, payload))
+		printed = printed[n:]
+	}
+	return messages
+}
+
+func (w *writer) times(all []core.Tick) {
+	w.open()
+	for _, tick := range all {
+		w.int(tick[0])
+		w.int(tick[1])
+	}
+	w.close()
+}
+
 // outcomeSize is what an outcome adds to a message, header and payload, or nearly.
 func outcomeSize(o core.Outcome) int {
 	text := len(o.Result.Repr)
@@ -211,6 +266,10 @@ func (w *writer) outcome(o core.Outcome, payload []byte) []byte {
 			w.int(int64(len(s.Tail)))
 			w.int(s.Cut)
 			payload = append(append(payload, s.Head...), s.Tail...)
+		}
+		if len(o.Output.Stdout.Times)+len(o.Output.Stderr.Times) > 0 {
+			w.times(o.Output.Stdout.Times)
+			w.times(o.Output.Stderr.Times)
 		}
 		w.close()
 	}

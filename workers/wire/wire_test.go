@@ -35,10 +35,11 @@ var samples = []struct {
 		Holds:  []core.Held{{Lease: lease1, Attempt: 1, Started: true, Ago: 1500 * time.Microsecond}},
 	}}},
 	{name: "WINDOW", up: core.UpWindow{Seq: 1, Size: 2}},
-	{name: "BEAT", up: core.UpBeat{Busy: 1, Started: []core.Start{{Task: "0192-a", Ago: 12 * time.Millisecond}}}},
+	{name: "BEAT", up: core.UpBeat{Busy: 1, Started: []core.Start{{Task: "0192-a", Ago: 12 * time.Millisecond}},
+		Progress: []core.TaskProgress{{Task: "0192-a", Progress: core.Progress{Done: 2.5, Total: 10, Note: "epoch 3"}}}}},
 	{name: "FINISH", up: core.UpFinish{Outcomes: []core.Outcome{
 		{Lease: lease1, State: core.Completed, Started: true, Elapsed: 70 * time.Microsecond, Result: core.Result{JSON: json.RawMessage("49")},
-			Output: core.Output{Stdout: core.Stream{Head: []byte("hi\n")}}},
+			Output: core.Output{Stdout: core.Stream{Head: []byte("hi\n"), Times: []core.Tick{{0, 5}}}}},
 		{Lease: lease2, State: core.Failed, Started: true, Result: core.Result{
 			Repr: "é\n", Failure: &core.Failure{Kind: core.KindException, Type: "ValueError", Message: "no", Exit: &one}}},
 	}}},
@@ -47,6 +48,9 @@ var samples = []struct {
 	{name: "LEAVE", up: core.UpLeave{}},
 	{name: "NEEDBODY", up: NeedBody{[]string{"ab12"}}},
 	{name: "WORK", up: Work{Seen: 4, Counts: true}},
+	{name: "OUTPUT", up: core.UpOutput{Printed: []core.Printed{{
+		Lease: lease1, Ran: 120 * time.Millisecond, Piece: core.Piece{Attempt: 1, Stream: core.Stdout, Offset: 3, Times: []core.Tick{{3, 118}}, Data: []byte("ho\n")},
+	}}}},
 	{name: "TASKS", down: core.DownTasks{Tasks: []core.Assignment{
 		{Lease: lease1, Attempt: 1, Function: square, Codec: core.JSON, Args: []byte("[[7],{}]"), Timeout: 300 * time.Second},
 	}}},
@@ -59,6 +63,7 @@ var samples = []struct {
 	{name: "LOST", down: core.DownLost{Leases: []core.Lease{lease1}}},
 	{name: "DRAIN NOW", down: core.DownDrain{}},
 	{name: "STORE", down: core.DownStore{Up: true}},
+	{name: "FOLLOW", down: core.DownFollow{On: true, Tasks: []core.TaskID{"0192-a"}}},
 	{name: "REGISTER", down: core.DownRegister{}},
 	{name: "WELCOME", down: Welcome{Number: 1, Dispatcher: "d-1", MaxPayload: 8 << 20, Beat: time.Second, Park: 10 * time.Second}},
 	{name: "ALIVE", down: Alive{}},

@@ -16,12 +16,15 @@ type Runner struct {
 	most    int
 	begun   []core.TaskID
 	count   map[core.TaskID]int
-	stops   map[core.TaskID]chan bool // true is a kill
+	stops   map[core.TaskID]chan bool         // true is a kill
+	sinks   map[core.TaskID]func(text string) // of running calls: prints to those who follow
+	follows map[core.TaskID]bool
 }
 
 // NewRunner returns an idle runner.
 func NewRunner() *Runner {
-	return &Runner{count: map[core.TaskID]int{}, stops: map[core.TaskID]chan bool{}}
+	return &Runner{count: map[core.TaskID]int{}, stops: map[core.TaskID]chan bool{},
+		sinks: map[core.TaskID]func(string){}, follows: map[core.TaskID]bool{}}
 }
 
 // Start implements agent.Runner.
@@ -50,6 +53,11 @@ func (r *Runner) call(a core.Assignment, stop chan bool, last bool, sink pyrun.S
 	r.mu.Lock()
 	r.begun = append(r.begun, a.Task)
 	r.count[a.Task]++
+	offset := int64(0)
+	r.sinks[a.Task] = func(text string) {
+		sink.Printed(a.Lease, time.Millisecond, []core.Piece{{Stream: core.Stdout, Offset: offset, Data: []byte(text)}})
+		offset += int64(len(text))
+	}
 	r.mu.Unlock()
 	sink.Started(a.Lease, time.Now())
 	outcome := core.Outcome{Lease: a.Lease, State: core.Completed, Started: true, Elapsed: took, Result: core.Result{JSON: a.Args}}
@@ -66,6 +74,7 @@ func (r *Runner) call(a core.Assignment, stop chan bool, last bool, sink pyrun.S
 	}
 	r.mu.Lock()
 	delete(r.stops, a.Task)
+	delete(r.sinks, a.Task)
 	if last {
 		r.running--
 	}
@@ -73,6 +82,35 @@ func (r *Runner) call(a core.Assignment, stop chan bool, last bool, sink pyrun.S
 	if !killed {
 		sink.Ended(outcome)
 	}
+}
+
+// Follow implements agent.Runner.
+func (r *Runner) Follow(tasks []core.TaskID, on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range tasks {
+		if r.follows[id] = on; !on {
+			delete(r.follows, id)
+		}
+	}
+}
+
+// Followed is how many calls are followed now.
+func (r *Runner) Followed() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.follows)
+}
+
+// Print has a running call print text, if it is followed, and says whether it is.
+func (r *Runner) Print(id core.TaskID, text string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.follows[id] || r.sinks[id] == nil {
+		return false
+	}
+	r.sinks[id](text)
+	return true
 }
 
 // Cancel implements agent.Runner.

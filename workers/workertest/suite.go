@@ -22,6 +22,7 @@ func Run(t *testing.T, mode Mode) {
 		{"Order", false, order},
 		{"Intact", false, intact},
 		{"Cancel", false, cancel},
+		{"Follow", false, follow},
 		{"DrainByAgent", false, drain},
 		{"DrainByDispatcher", true, drainWorker},
 		{"Stop", true, stop},
@@ -141,6 +142,65 @@ func cancel(t *testing.T, mode Mode) {
 	if n := len(w.Runner.Begun()); n != 1 {
 		t.Errorf("%d were started", n)
 	}
+}
+
+// follow: what a running call prints reaches those who follow it, and nobody is
+// told before.
+func follow(t *testing.T, mode Mode) {
+	b := NewBench(t, mode)
+	w := b.Start(1)[0]
+	b.Function("t1h")
+	running := b.Calls("t1h", 1)[0]
+	b.Until("it runs", func() bool { return w.Runner.Running() == 1 })
+	waiting := b.Calls("t1h", 1)[0]
+	if w.Runner.Followed() != 0 || w.Runner.Print(running, "nobody hears this") {
+		t.Fatal("it is followed by nobody")
+	}
+	for _, id := range []core.TaskID{running, waiting} {
+		var heard strings.Builder
+		news := make(chan string)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- b.Service.Follow(b.Ctx, id, core.Position{}, func(n core.News) error {
+				if n.Heard != nil {
+					heard.Write(n.Heard.Data)
+					news <- heard.String()
+				}
+				return nil
+			})
+		}()
+		b.Until("it is followed", func() bool { return w.Runner.Print(id, "one\n") || id == waiting })
+		if id == waiting { // it is followed before it runs
+			if _, err := b.Service.Cancel(b.Ctx, []core.TaskID{running}); err != nil {
+				t.Fatal(err)
+			}
+			b.Until("it is followed", func() bool { return w.Runner.Print(id, "one\n") })
+		}
+		big := strings.Repeat("x", core.PieceSize-1) + "\n"
+		for _, text := range []string{"two\n", big, big, big} {
+			w.Runner.Print(id, text)
+		}
+		for want := "one\ntwo\n" + big + big + big; ; {
+			got := <-news
+			if !strings.HasPrefix(want, got) {
+				t.Fatalf("heard %d bytes that are not what was printed", len(got))
+			}
+			if len(got) == len(want) {
+				break
+			}
+		}
+		if id == waiting {
+			if _, err := b.Service.Cancel(b.Ctx, []core.TaskID{waiting}); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			defer func() { <-ended }()
+		}
+	}
+	b.Until("nobody follows any more", func() bool { return w.Runner.Followed() == 0 })
 }
 
 func drain(t *testing.T, mode Mode) {

@@ -31,7 +31,7 @@ local function give_back(id, vanished)
   else
     if f[8] == '1' then remember(id, vanished and 'lost' or 'released', r, tonumber(r.at), '', '', '') end
     call('HSET', key, 'st', 'QUEUED')
-    call('HDEL', key, 'cl', 'di', 'wo', 'pn', 'sl', 'tc', 'tb')
+    call('HDEL', key, 'cl', 'di', 'wo', 'pn', 'sl', 'tc', 'tb', 'pg')
     leave('RUNNING', id)
     enter('QUEUED', id, 0)
     runs(r.fn, -1)

@@ -10,6 +10,7 @@
 --   st state · fn function · co codec · q queue · pr priority
 --   ep epoch · cl claim id (kept by settle, dropped by release) · di dispatcher
 --   at attempt · de deliveries · un unstarted vanished releases
+--   pg progress: done, total and note, with tabs
 --   sl 1 = started under this lease · wo worker · pn its principal · ca 1 = cancel asked for
 --   rt retries · rf, rl first and last wait of the back-off in ms · ro retry-on, with commas · ik hashed idempotency key
 --   fk failure kind · ft failure type · ra retried as · tx expires, if ever · ts submitted · td due · tc claimed · tb started · tf finished
@@ -28,6 +29,7 @@ local K = {
   rates = KEYS[47], turn = KEYS[48],
   op = KEYS[49], op_tasks = KEYS[50], ops = KEYS[51], ops_due = KEYS[52], removed = KEYS[53],
   unfits = KEYS[54], unfit = KEYS[55],
+  follow = KEYS[56], pieces = KEYS[57], hint_follow = KEYS[58], hint_printed = KEYS[59],
 }
 local KEEP = tonumber(ARGV[1])
 local CHUNK = 512 -- unpack fails near 8,000 values

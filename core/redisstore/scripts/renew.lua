@@ -3,12 +3,12 @@
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, [2] lease in ms from now, then for each lease:
 --          task, epoch, claim id, worker or '', 1 = started, started so many ms
---          ago, the worker's principal or '', dispatcher or ''
+--          ago, the worker's principal or '', dispatcher or '', progress or ''
 -- returns  per lease: ok, already, stale or cancelling
 drain()
 local verdicts, until_ = {}, now + tonumber(ARGV[2])
 
-for i = 3, #ARGV, 8 do
+for i = 3, #ARGV, 9 do
   local id, worker, started, principal = ARGV[i], ARGV[i + 3], ARGV[i + 4] == '1', ARGV[i + 6]
   local key = K.task .. id
   local r = call('HMGET', key, 'st', 'ep', 'cl', 'ca', 'sl', 'at', 'fn', 'wo', 'di', 'tc', 'pn')
@@ -30,6 +30,7 @@ for i = 3, #ARGV, 8 do
     elseif worker ~= (r[8] or '') then
       call('HSET', key, 'wo', worker)
     end
+    if ARGV[i + 8] ~= '' then call('HSET', key, 'pg', ARGV[i + 8]) end
     if r[4] == '1' then verdict = 'cancelling' end
   end
   verdicts[#verdicts + 1] = verdict

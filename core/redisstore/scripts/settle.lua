@@ -27,7 +27,7 @@ local function again(id, r, delay, kind, started, elapsed, detail, output)
   local key = K.task .. id
   remember(id, 'retried', r, started and tonumber(r.at) or 0, elapsed, detail, output)
   call('HSET', key, 'st', 'DELAYED', 'td', now + delay, 'at', r.at or 0)
-  call('HDEL', key, 'sl', 'wo', 'pn', 'di', 'tc', 'tb')
+  call('HDEL', key, 'sl', 'wo', 'pn', 'di', 'tc', 'tb', 'pg')
   leave('RUNNING', id)
   enter('DELAYED', id, now + delay)
   runs(r.fn, -1)
