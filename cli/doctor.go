@@ -40,7 +40,7 @@ func doctorCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
 		Name: "doctor", Category: catWatch, Usage: "look for what faasctl needs here, and say what to type",
 		Description: "Exit code 0, or 8 when something that faasctl up needs is missing.",
-		Flags:       append(urlFlags(), flagData(), flagListen(), pythonFlag(), outputFlag("table", "json")),
+		Flags:       append(urlFlags(), flagData(), flagListen(), pythonsFlag(), outputFlag("table", "json")),
 		Action: func(c *urfave.Context) error {
 			as, err := format(c, "table", "json")
 			if err != nil {
@@ -64,7 +64,7 @@ func (e *environment) examine(c *urfave.Context) ([]check, error) {
 	if err != nil {
 		return nil, err
 	}
-	checks := checkPython(c.Context, c.String("python"))
+	checks := checkPython(c.Context, c.StringSlice("python"))
 	checks = append(checks, checkZMQ(), checkRedis(c.Context))
 	checks = append(checks, e.checkData(data)...)
 	server, reached := e.checkServer(c)
@@ -106,8 +106,8 @@ func (e *environment) diagnosis(as string, checks []check) error {
 
 // checkPython tells of every interpreter that was looked at, up to the one
 // that functions would run with.
-func checkPython(ctx context.Context, wanted string) []check {
-	_, probes, err := pyrun.Find(ctx, wanted)
+func checkPython(ctx context.Context, wanted []string) []check {
+	_, probes, err := pyrun.FindAll(ctx, wanted)
 	var checks []check
 	for _, p := range probes {
 		where := p.Path + " (" + p.Origin + ")"

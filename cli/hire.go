@@ -79,7 +79,10 @@ func (s *server) hire(hub *link.Hub) func(context.Context) error {
 // hiredWords is the command line of a hired worker.
 func (s *server) hiredWords(hub *link.Hub) ([]string, error) {
 	words := []string{"worker", string(hub.Mode()), strconv.Itoa(s.cfg.workers), hub.Address(), "--hired",
-		"--python", s.python.Path, "--max-payload", strconv.Itoa(s.cfg.maxPayload)}
+		"--max-payload", strconv.Itoa(s.cfg.maxPayload)}
+	for _, python := range s.pythons {
+		words = append(words, "--python", python.Path)
+	}
 	for _, dir := range s.cfg.importPath {
 		words = append(words, "--import-path", dir)
 	}

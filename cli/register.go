@@ -68,6 +68,11 @@ func pythonFlag() urfave.Flag {
 	return &urfave.StringFlag{Name: "python", Usage: "`PATH` of the Python interpreter; default: one that has dill [$FAASCTL_PYTHON]"}
 }
 
+// pythonsFlag is for workers, which may use several.
+func pythonsFlag() urfave.Flag {
+	return &urfave.StringSliceFlag{Name: "python", Usage: "`PATH` of a Python interpreter; repeated, functions run on the first that fits; default: one that has dill [$FAASCTL_PYTHON]"}
+}
+
 // registrationLine says what a registration did.
 func registrationLine(r core.Registration) string {
 	f := r.Function

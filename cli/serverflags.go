@@ -58,7 +58,7 @@ type serverConfig struct {
 	durability        string // "" = the default
 	keepResults       time.Duration
 	keepFailed        time.Duration
-	python            string
+	python            []string // as named; none = the default
 	importPath        []string
 	workers           int
 	modes             modes
@@ -73,7 +73,7 @@ type serverConfig struct {
 func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 	cfg := serverConfig{
 		listen: c.String("listen"), tokenFile: c.String("token-file"), redis: c.String("redis"), durability: c.String("durability"),
-		python: c.String("python"), importPath: c.StringSlice("import-path"), workers: c.Int("workers"),
+		python: c.StringSlice("python"), importPath: c.StringSlice("import-path"), workers: c.Int("workers"),
 	}
 	if err := noArguments(c); err != nil {
 		return cfg, err

@@ -30,7 +30,7 @@ func upCommand(e *environment) *urfave.Command {
 			flagListen(), flagData(), flagRedis(),
 			&urfave.StringFlag{Name: "store", Value: "redis", Usage: "`KIND` of store: redis, or memory, which keeps nothing"},
 			flagDurability(), flagKeepResults(), flagKeepFailed(),
-			pythonFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(),
+			pythonsFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(),
 		),
 		Action: func(c *urfave.Context) error {
 			if c.Bool("top") {
@@ -73,16 +73,16 @@ const stoppingText = "faasctl: stopping; running tasks have 20 s to end (again: 
 // server is a process with its parts.
 type server struct {
 	*environment
-	cfg    serverConfig
-	job    job
-	back   *backend
-	python core.Interpreter
-	api    *httpapi.Server
-	hubs   []*link.Hub
-	token  string // by which the hubs know the workers that are hired here
-	stages [][]part
-	hired  sync.WaitGroup  // worker processes that are run from here
-	now    <-chan struct{} // closed by a second signal
+	cfg     serverConfig
+	job     job
+	back    *backend
+	pythons []core.Interpreter // that functions may run on, the default first; none where none run
+	api     *httpapi.Server
+	hubs    []*link.Hub
+	token   string // by which the hubs know the workers that are hired here
+	stages  [][]part
+	hired   sync.WaitGroup  // worker processes that are run from here
+	now     <-chan struct{} // closed by a second signal
 }
 
 // serve starts a server, says what it is, and runs it until it is told to stop.
@@ -117,7 +117,7 @@ func (e *environment) serve(parent context.Context, cfg serverConfig, do job) er
 func (s *server) start(ctx context.Context) error {
 	var err error
 	if s.job.dispatcher && (s.job.own || s.cfg.modes.has(core.Local)) {
-		if s.python, _, err = pyrun.Find(ctx, s.cfg.python); err != nil {
+		if s.pythons, _, err = pyrun.FindAll(ctx, s.cfg.python); err != nil {
 			return err
 		}
 		if err = pyrun.Undumpable(); err != nil {
@@ -208,7 +208,7 @@ func (s *server) addDispatcher() error {
 // during the drain still hears of it.
 func (s *server) addAPI() error {
 	service, err := core.NewService(core.ServiceConfig{
-		Store: s.back.store, MaxPayload: s.cfg.maxPayload, Keep: s.cfg.keepResults, Python: minor(s.python.Version), Logger: s.cfg.log,
+		Store: s.back.store, MaxPayload: s.cfg.maxPayload, Keep: s.cfg.keepResults, Python: s.defaultPython(), Logger: s.cfg.log,
 	})
 	if err != nil {
 		return err
@@ -225,6 +225,14 @@ func (s *server) addAPI() error {
 	}
 	s.stages = append(s.stages, []part{{"http", s.api.Run}}, []part{{"service", service.Run}})
 	return nil
+}
+
+// defaultPython is the version that is assumed of a pickle whose client did not say.
+func (s *server) defaultPython() string {
+	if len(s.pythons) == 0 {
+		return ""
+	}
+	return minor(s.pythons[0].Version)
 }
 
 // minor is 3.11 of 3.11.7.
@@ -274,8 +282,8 @@ func (s *server) banner() {
 	if s.back.child != nil {
 		rows = append(rows, [2]string{"data", s.homely(s.cfg.data)})
 	}
-	if s.python.Path != "" {
-		rows = append(rows, [2]string{"python", s.pythonText(s.python)})
+	for _, python := range s.pythons {
+		rows = append(rows, [2]string{"python", s.pythonText(python)})
 	}
 	rows = append(rows, s.workerRows()...)
 	var text strings.Builder

@@ -41,7 +41,7 @@ func workerModeCommand(e *environment, mode core.Mode, dial func(link.WorkerConf
 			&urfave.StringFlag{Name: "server-key", Usage: "`FILE` with the dispatcher's public key"},
 			insecureFlag(),
 			&urfave.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE` about the worker; may be repeated"},
-			pythonFlag(), flagImportPath(), flagMaxPayload(), flagVerbose(),
+			pythonsFlag(), flagImportPath(), flagMaxPayload(), flagVerbose(),
 			&urfave.BoolFlag{Name: "hired", Hidden: true}, // by an up, which speaks for it
 		},
 		Action: func(c *urfave.Context) error { return e.work(c, mode, dial) },
@@ -77,7 +77,7 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 	if err := checkReach(urls, cfg.Curve != nil, cfg.Insecure); err != nil {
 		return err
 	}
-	if cfg.Python, _, err = pyrun.Find(c.Context, base.python); err != nil {
+	if cfg.Interpreters, _, err = pyrun.FindAll(c.Context, base.python); err != nil {
 		return err
 	}
 	if err := pyrun.Undumpable(); err != nil {
@@ -109,8 +109,11 @@ const inheritedLock = 3
 // workerBanner says what the worker is, and what has to be true for it to get
 // tasks. If it is not true, the log says what is wrong.
 func (e *environment) workerBanner(mode core.Mode, id core.WorkerID, cfg link.WorkerConfig, key string) {
-	text := fmt.Sprintf("faasctl %s: %s worker %s, %s\n  to       %s\n  python   %s\n", e.version, mode, id, slotsText(cfg.Slots),
-		strings.Join(cfg.URLs, " or "), e.pythonText(cfg.Python))
+	text := fmt.Sprintf("faasctl %s: %s worker %s, %s\n  to       %s\n", e.version, mode, id, slotsText(cfg.Slots),
+		strings.Join(cfg.URLs, " or "))
+	for _, python := range cfg.Interpreters {
+		text += "  python   " + e.pythonText(python) + "\n"
+	}
 	needs := ""
 	if key != "" {
 		name, _ := strings.CutSuffix(filepath.Base(key), ".key")
@@ -156,7 +159,7 @@ func (e *environment) workUntilDrained(parent context.Context, worker *link.Work
 
 // readWorker reads the flags that workers share with servers.
 func (e *environment) readWorker(c *urfave.Context) (serverConfig, error) {
-	cfg := serverConfig{python: c.String("python"), importPath: c.StringSlice("import-path")}
+	cfg := serverConfig{python: c.StringSlice("python"), importPath: c.StringSlice("import-path")}
 	cfg.logToStderr(e, c.Bool("verbose"))
 	if err := cfg.checkImportPath(); err != nil {
 		return cfg, err

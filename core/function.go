@@ -33,21 +33,22 @@ const (
 // Labels and its Policy is immutable, so a Function may be cached by its id by
 // whoever looks at neither.
 type Function struct {
-	ID        FunctionID        `json:"id"`
-	Name      string            `json:"name"`
-	Version   int               `json:"version"` // 1, 2, … within its name
-	Codec     Codec             `json:"codec"`   // source or dill
-	Entry     string            `json:"entry,omitempty"`
-	Signature string            `json:"signature,omitempty"` // such as "(a, b=10)"; "" when unknown
-	Doc       string            `json:"doc,omitempty"`
-	Python    string            `json:"python,omitempty"`         // versions it needs, such as ">=3.10", or the minor one it was pickled by, such as "3.11"
-	Assumed   bool              `json:"python_assumed,omitempty"` // Python was not stated by the client
-	File      string            `json:"file,omitempty"`           // base name of the source file, for tracebacks
-	Labels    map[string]string `json:"labels,omitempty"`
-	BodyHash  string            `json:"body_hash"` // hex sha256 of Body: the key of every cache
-	BodySize  int               `json:"body_size"` // bytes
-	Created   time.Time         `json:"created"`
-	Latest    bool              `json:"latest,omitempty"` // name alone means this version
+	ID           FunctionID        `json:"id"`
+	Name         string            `json:"name"`
+	Version      int               `json:"version"` // 1, 2, … within its name
+	Codec        Codec             `json:"codec"`   // source or dill
+	Entry        string            `json:"entry,omitempty"`
+	Signature    string            `json:"signature,omitempty"` // such as "(a, b=10)"; "" when unknown
+	Doc          string            `json:"doc,omitempty"`
+	Python       string            `json:"python,omitempty"`         // versions it needs, such as ">=3.10", or the minor one it was pickled by, such as "3.11"
+	Assumed      bool              `json:"python_assumed,omitempty"` // Python was not stated by the client
+	Dependencies []string          `json:"dependencies,omitempty"`   // what it imports beyond the standard library, as pip takes it: "numpy>=2"
+	File         string            `json:"file,omitempty"`           // base name of the source file, for tracebacks
+	Labels       map[string]string `json:"labels,omitempty"`
+	BodyHash     string            `json:"body_hash"` // hex sha256 of Body: the key of every cache
+	BodySize     int               `json:"body_size"` // bytes
+	Created      time.Time         `json:"created"`
+	Latest       bool              `json:"latest,omitempty"` // name alone means this version
 
 	Policy // may change: SetPolicy
 
@@ -62,7 +63,8 @@ func (f *Function) Ref() string { return f.Name + "@" + strconv.Itoa(f.Version) 
 // Identity is the hash over what makes a function itself: name, codec, body,
 // entry and requirements. Registering an equal one gives the same id.
 func (f *Function) Identity() string {
-	parts, _ := json.Marshal([]string{f.Name, string(f.Codec), HashBody(f.Body), f.Entry, f.Python})
+	all := append([]string{f.Name, string(f.Codec), HashBody(f.Body), f.Entry, f.Python}, f.Dependencies...)
+	parts, _ := json.Marshal(all)
 	sum := sha256.Sum256(parts)
 	return hex.EncodeToString(sum[:])
 }

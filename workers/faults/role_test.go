@@ -78,7 +78,7 @@ func (r dispatcherRole) transport(mode core.Mode) (core.Transport, error) {
 	case core.Pull:
 		return pull.New(cfg)
 	}
-	return local.New(local.Config{Slots: r.Slots, Python: r.Python, Beat: r.Timers.Beat, Logger: logger()})
+	return local.New(local.Config{Slots: r.Slots, Interpreters: []core.Interpreter{r.Python}, Beat: r.Timers.Beat, Logger: logger()})
 }
 
 // talk lives as long as the process.
@@ -115,7 +115,7 @@ func (r workerRole) Run() error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM)
 	t := r.Timers
-	cfg := link.WorkerConfig{Slots: r.Slots, Python: r.Python, Beat: t.Beat, DialConfig: link.DialConfig{
+	cfg := link.WorkerConfig{Slots: r.Slots, Interpreters: []core.Interpreter{r.Python}, Beat: t.Beat, DialConfig: link.DialConfig{
 		URLs: r.URLs, Silence: t.Silence, Fence: t.Fence, Farewell: t.Farewell, Logger: logger(),
 	}}
 	hire := push.NewWorker

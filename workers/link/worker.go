@@ -14,14 +14,15 @@ import (
 	"faasctl/workers/pyrun"
 )
 
-// WorkerConfig describes a worker process. Python and the DialConfig's URLs are
+// WorkerConfig describes a worker process. Interpreters and the DialConfig's URLs are
 // required.
 type WorkerConfig struct {
 	DialConfig
 	// Slots is how many tasks may execute at once. Default: 1.
 	Slots int
-	// Python is the interpreter, as pyrun.Find found it.
-	Python core.Interpreter
+	// Interpreters are those that functions may run on, as pyrun.FindAll found them,
+	// the default first.
+	Interpreters []core.Interpreter
 	// ImportPath lists directories that functions can import modules from.
 	// Default: none beyond PYTHONPATH.
 	ImportPath []string
@@ -47,7 +48,7 @@ type Worker struct {
 func NewWorker(mode core.Mode, cfg WorkerConfig, dial func(DialConfig, Agent) (*Conn, error)) (*Worker, error) {
 	cfg.Slots, cfg.Logger = cmp.Or(cfg.Slots, 1), cmp.Or(cfg.Logger, slog.Default())
 	pool, err := pyrun.NewPool(pyrun.Config{
-		Python: cfg.Python.Path, Slots: cfg.Slots, ImportPath: cfg.ImportPath, MaxPayload: cfg.MaxPayload, Logger: cfg.Logger,
+		Interpreters: cfg.Interpreters, Slots: cfg.Slots, ImportPath: cfg.ImportPath, MaxPayload: cfg.MaxPayload, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func NewWorker(mode core.Mode, cfg WorkerConfig, dial func(DialConfig, Agent) (*
 	host, _ := os.Hostname()
 	info := core.Worker{
 		ID: core.NewWorkerID(), Mode: mode, Host: host, PID: os.Getpid(), Version: cfg.Version,
-		Interpreters: []core.Interpreter{cfg.Python}, Labels: cfg.Labels, Slots: cfg.Slots,
+		Interpreters: cfg.Interpreters, Labels: cfg.Labels, Slots: cfg.Slots,
 	}
 	w := &Worker{id: info.ID, pool: pool}
 	w.agent = agent.New(agent.Config{Worker: info, Runner: pool, Beat: cfg.Beat, NoPrefetch: cfg.NoPrefetch, Leave: true, Logger: cfg.Logger})

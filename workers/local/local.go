@@ -17,8 +17,9 @@ import (
 type Config struct {
 	// Slots is how many calls execute at once. Default: 1.
 	Slots int
-	// Python is the interpreter, as pyrun.Find gave it. Required.
-	Python core.Interpreter
+	// Interpreters are those that functions may run on, as pyrun.FindAll found them,
+	// the default first. Required.
+	Interpreters []core.Interpreter
 	// ImportPath lists directories that functions can import modules from.
 	// Default: none beyond PYTHONPATH.
 	ImportPath []string
@@ -59,7 +60,7 @@ var _ core.Transport = (*Transport)(nil)
 func New(cfg Config) (*Transport, error) {
 	cfg = cfg.withDefaults()
 	pool, err := pyrun.NewPool(pyrun.Config{
-		Python: cfg.Python.Path, Slots: cfg.Slots, ImportPath: cfg.ImportPath, MaxPayload: cfg.MaxPayload, Logger: cfg.Logger,
+		Interpreters: cfg.Interpreters, Slots: cfg.Slots, ImportPath: cfg.ImportPath, MaxPayload: cfg.MaxPayload, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func New(cfg Config) (*Transport, error) {
 	host, _ := os.Hostname()
 	worker := core.Worker{
 		ID: core.NewWorkerID(), Principal: cfg.Principal, Mode: core.Local, Host: host, PID: os.Getpid(), Version: cfg.Version,
-		Interpreters: []core.Interpreter{cfg.Python}, Slots: cfg.Slots,
+		Interpreters: cfg.Interpreters, Slots: cfg.Slots,
 	}
 	return &Transport{
 		pool: pool, worker: worker.ID,

@@ -34,7 +34,7 @@ func newStack(t *testing.T, slots int) *stack {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	worker, err := local.New(local.Config{Slots: slots, Python: python, Beat: 20 * time.Millisecond, Logger: log})
+	worker, err := local.New(local.Config{Slots: slots, Interpreters: []core.Interpreter{python}, Beat: 20 * time.Millisecond, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,8 +58,9 @@ type hello struct {
 // child is one Python process and our ends of its pipes. Only the goroutine of
 // its slot uses it.
 type child struct {
-	pid   int
-	pidfd int // becomes readable when the process ends; -1 where the kernel has none
+	python string // path of the interpreter
+	pid    int
+	pidfd  int // becomes readable when the process ends; -1 where the kernel has none
 
 	calls, results, stdout, stderr int
 
@@ -79,7 +80,7 @@ type child struct {
 
 // spawn starts a child. The caller runs on the pool's forking thread.
 func spawn(c Config, dir string, env []string) (*child, error) {
-	ch := &child{pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, limit: c.frameLimit()}
+	ch := &child{python: c.Python, pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, limit: c.frameLimit()}
 	var theirs []int
 	defer func() { closeAll(theirs...) }()
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -8,10 +8,16 @@ import (
 	"faasctl/core"
 )
 
-// Config says how a Pool runs its children. Only Python is required.
+// Config says how a Pool runs its children. Python or Interpreters is required.
 type Config struct {
-	// Python is the interpreter's path, not a shim's: see Find. Required.
+	// Python is the path of the interpreter that children are started with before
+	// anything is known of their work; not a shim's: see Find. Default: the first of
+	// Interpreters.
 	Python string
+
+	// Interpreters are those that functions may run on. A function runs on the first
+	// that fits. Default: Python, of which nothing is known, so that it fits all.
+	Interpreters []core.Interpreter
 
 	// Slots is how many children there are, and so how many calls execute at
 	// once. Default: 1.
@@ -69,6 +75,12 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Slots == 0 {
 		c.Slots = 1
+	}
+	if c.Python == "" && len(c.Interpreters) > 0 {
+		c.Python = c.Interpreters[0].Path
+	}
+	if len(c.Interpreters) == 0 && c.Python != "" {
+		c.Interpreters = []core.Interpreter{{Path: c.Python, Dill: "?"}}
 	}
 	if c.MaxPayload == 0 {
 		c.MaxPayload = core.MaxPayload

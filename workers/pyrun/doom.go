@@ -117,7 +117,7 @@ func (s *slot) stopRunning(f *flying, now time.Time) {
 
 // next is when enforce has something to do, zero for never.
 func (s *slot) next() time.Time {
-	var at time.Time
+	at := s.unparkOld(time.Now())
 	if !s.ch.ready && s.doom.kind == doomNone {
 		at = s.begun.Add(s.pool.config.StartTimeout)
 	}

@@ -195,6 +195,7 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 		if err != nil {
 			return drained, err
 		}
+		s.ch.versions(f.Function, result.Failure)
 		if f.cancelled {
 			state, result = core.Cancelled, failed(f.Codec, cancelledBy("cancelled while it ran"))
 		}

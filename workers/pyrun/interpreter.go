@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,6 +82,27 @@ func Find(ctx context.Context, wanted string) (core.Interpreter, []Probe, error)
 	}
 	return core.Interpreter{}, probes, core.Errorf(core.ErrUnavailable, "find a Python interpreter", "%s", detail).
 		WithHint("type: make deps, or name one with --python PATH")
+}
+
+// FindAll is Find for a worker that may use several: all that were named, in that
+// order, each once; else the one that Find chooses. The first is the default.
+func FindAll(ctx context.Context, wanted []string) ([]core.Interpreter, []Probe, error) {
+	if len(wanted) == 0 {
+		wanted = []string{""}
+	}
+	var found []core.Interpreter
+	var probes []Probe
+	for _, one := range wanted {
+		interpreter, looked, err := Find(ctx, one)
+		probes = append(probes, looked...)
+		if err != nil {
+			return nil, probes, err
+		}
+		if !slices.ContainsFunc(found, func(i core.Interpreter) bool { return i.Path == interpreter.Path }) {
+			found = append(found, interpreter)
+		}
+	}
+	return found, probes, nil
 }
 
 type candidate struct{ origin, path string }

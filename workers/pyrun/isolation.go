@@ -84,15 +84,22 @@ func (s *slot) room(i core.Isolation) int {
 
 // pick takes the idle slot out that a call costs least: of those with the same
 // price the one last used. p.mu is held.
-func (p *Pool) pick(i core.Isolation) *slot {
+func (p *Pool) pick(i core.Isolation, python string) *slot {
+	price := func(s *slot) int {
+		if s.python != python {
+			return 10 // another interpreter: a child has to be started, or found among the parked
+		}
+		return s.left.price(i)
+	}
 	best := len(p.idle) - 1
 	for at := best - 1; at >= 0; at-- {
-		if p.idle[at].left.price(i) < p.idle[best].left.price(i) {
+		if price(p.idle[at]) < price(p.idle[best]) {
 			best = at
 		}
 	}
 	s := p.idle[best]
 	p.idle = append(p.idle[:best], p.idle[best+1:]...)
+	s.python = python
 	return s
 }
 

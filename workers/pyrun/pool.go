@@ -47,7 +47,7 @@ type Pool struct {
 
 	mu      sync.Mutex
 	stopped bool                 // Run has ended or will
-	queue   [][]call             // batches that wait for a slot, oldest first
+	queue   []pending            // batches that wait for a slot, oldest first
 	idle    []*slot              // those without work, the one last used at the end
 	first   hello                // of the first ready child
 	trouble error                // why the last child could not start; nil once one could
@@ -70,7 +70,7 @@ func NewPool(c Config) (*Pool, error) {
 	}
 	p := &Pool{config: c, env: env, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{}}
 	for i := range c.Slots {
-		s := &slot{pool: p, bell: -1, log: c.Logger.With("slot", i)}
+		s := &slot{pool: p, python: c.Python, bell: -1, log: c.Logger.With("slot", i)}
 		p.slots = append(p.slots, s)
 		p.idle = append(p.idle, s)
 	}
@@ -154,19 +154,21 @@ func (p *Pool) Start(batch []core.Assignment, sink Sink) {
 	for i, a := range batch {
 		calls[i] = call{a, sink}
 	}
+	parts, alone := p.sort(calls)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.stopped && len(calls) > 0 {
-		p.queue = append(p.queue, calls)
+	if !p.stopped {
+		p.queue = append(p.queue, parts...)
 		p.match()
 	}
+	p.mu.Unlock()
+	p.refuse(alone)
 }
 
 // match hands waiting batches to idle slots. p.mu is held.
 func (p *Pool) match() {
 	for len(p.queue) > 0 && len(p.idle) > 0 {
-		s := p.pick(p.isolation(p.queue[0][0].Assignment))
-		s.given, p.queue = p.queue[0], p.queue[1:]
+		s := p.pick(p.isolation(p.queue[0].calls[0].Assignment), p.queue[0].python)
+		s.given, p.queue = p.queue[0].calls, p.queue[1:]
 		s.orders = nil // they are older than these calls
 		s.ring()
 	}
@@ -219,10 +221,10 @@ func (p *Pool) order(o order) {
 func (p *Pool) dropWaiting(o order) (dropped []call) {
 	kept := p.queue[:0]
 	for _, batch := range p.queue {
-		rest, gone := split(batch, o)
+		rest, gone := split(batch.calls, o)
 		dropped = append(dropped, gone...)
 		if len(rest) > 0 {
-			kept = append(kept, rest)
+			kept = append(kept, pending{batch.python, rest})
 		}
 	}
 	clear(p.queue[len(kept):])
@@ -267,7 +269,7 @@ func (p *Pool) giveBack(s *slot, calls []call) {
 	}
 	s.orders = nil
 	if len(calls) > 0 && !p.stopped {
-		p.queue = append([][]call{calls}, p.queue...)
+		p.queue = append([]pending{{s.python, calls}}, p.queue...)
 	}
 	p.mu.Unlock()
 	for _, report := range reports {
@@ -295,12 +297,12 @@ func (p *Pool) rest(s *slot) {
 }
 
 // take returns what was asked of a slot since the last time.
-func (p *Pool) take(s *slot) (given []call, orders []order, stopped bool) {
+func (p *Pool) take(s *slot) (given []call, python string, orders []order, stopped bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	given, orders = s.given, s.orders
 	s.given, s.orders = nil, nil
-	return given, orders, p.stopped
+	return given, s.python, orders, p.stopped
 }
 
 // Busy is how many slots execute or are about to.

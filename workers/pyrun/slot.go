@@ -19,12 +19,15 @@ type slot struct {
 	// Guarded by pool.mu.
 	bell   int // eventfd; rings when given, orders or pool.stopped have changed
 	given  []call
+	python string // interpreter of given, and of the batch before; see take
 	orders []order
 	left   usage // of its child, when it became idle
 
 	// Owned by run.
 	dir     string
 	ch      *child
+	parked  []parked      // children of other interpreters, the one used last at the end
+	uses    string        // interpreter of the next child
 	retry   time.Time     // no start before
 	backoff time.Duration // of the next start that fails
 	begun   time.Time     // when the child was started
@@ -62,11 +65,18 @@ func (s *slot) run(dir string) {
 		if s.ch != nil {
 			s.ch.reap()
 		}
+		for _, other := range s.parked {
+			other.reap()
+		}
 	}()
 	for {
-		given, orders, stopped := s.pool.take(s)
+		given, python, orders, stopped := s.pool.take(s)
 		if stopped {
 			return
+		}
+		if given != nil || s.uses == "" {
+			s.uses = python
+			s.change(python)
 		}
 		if given != nil {
 			s.rest, s.busy = given, true
@@ -114,8 +124,10 @@ func (s *slot) spawn() {
 		err error
 	}
 	answer := make(chan started, 1)
+	config := s.pool.config
+	config.Python = s.uses
 	s.pool.forks <- func() {
-		ch, err := spawn(s.pool.config, s.dir, s.pool.env)
+		ch, err := spawn(config, s.dir, s.pool.env)
 		answer <- started{ch, err}
 	}
 	got := <-answer
@@ -307,7 +319,7 @@ func (s *slot) buried() {
 	wait := ch.reap()
 	s.ch = nil
 	if !ch.ready {
-		s.startFailed(fmt.Errorf("%s %s: %s", s.pool.config.Python, ended(wait), s.flight.lines()))
+		s.startFailed(fmt.Errorf("%s %s: %s", ch.python, ended(wait), s.flight.lines()))
 	} else if s.flight.done() && s.doom.kind == doomNone {
 		s.log.Warn("an idle Python child ended", "pid", ch.pid, "how", ended(wait))
 	}

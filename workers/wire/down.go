@@ -158,6 +158,7 @@ func taskMessage(batch []core.Assignment, fresh func(*core.Function) bool) (bodi
 		w.string(f.BodyHash)
 		w.int(int64(len(f.Body)))
 		w.bool(along)
+		w.needs(f)
 		w.close()
 	}
 	w.close()
@@ -377,6 +378,32 @@ func (r *reader) function(rest *payload) *core.Function {
 			f.Body = []byte{}
 		}
 	}
-	r.end(9)
+	r.needs(9, f)
 	return f
+}
+
+// needed is what a function needs of the Python that runs it.
+type needed struct {
+	Python       string   `json:"python,omitempty"`
+	Assumed      bool     `json:"assumed,omitempty"`
+	Dependencies []string `json:"dependencies,omitempty"`
+}
+
+// needs says so, where it needs anything.
+func (w *writer) needs(f *core.Function) {
+	if f.Python != "" || len(f.Dependencies) > 0 {
+		w.value(needed{f.Python, f.Assumed, f.Dependencies})
+	}
+}
+
+// needs reads the i-th element of a function, which is the last and may be missing.
+func (r *reader) needs(i int, f *core.Function) {
+	if r.peek() == ',' {
+		var n needed
+		r.field(i)
+		r.value(&n)
+		f.Python, f.Assumed, f.Dependencies = n.Python, n.Assumed, n.Dependencies
+		i++
+	}
+	r.end(i)
 }

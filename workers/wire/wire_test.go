@@ -14,8 +14,12 @@ import (
 )
 
 var (
-	lease1 = core.Lease{Task: "0192-a", Epoch: 3, Claim: "c1"}
-	lease2 = core.Lease{Task: "0192-b", Epoch: 1, Claim: "c2"}
+	lease1  = core.Lease{Task: "0192-a", Epoch: 3, Claim: "c1"}
+	lease2  = core.Lease{Task: "0192-b", Epoch: 1, Claim: "c2"}
+	needing = &core.Function{
+		ID: "f-2", Name: "mean", Version: 1, Codec: core.Source, Entry: "mean", File: "mean.py", BodyHash: "cd34", BodySize: 5, Body: []byte("x = 2"),
+		Python: "3.11", Dependencies: []string{"numpy==2.1"},
+	}
 	square = &core.Function{
 		ID: "f-1", Name: "square", Version: 2, Codec: core.Source, Entry: "square", File: "square.py",
 		BodyHash: "ab12", BodySize: 5, Body: []byte("x = 1"),
@@ -53,6 +57,9 @@ var samples = []struct {
 	}}}},
 	{name: "TASKS", down: core.DownTasks{Tasks: []core.Assignment{
 		{Lease: lease1, Attempt: 1, Function: square, Codec: core.JSON, Args: []byte("[[7],{}]"), Timeout: 300 * time.Second},
+	}}},
+	{name: "TASKS, with needs", down: core.DownTasks{Tasks: []core.Assignment{
+		{Lease: lease1, Attempt: 1, Function: needing, Codec: core.JSON, Args: []byte("[[7],{}]"), Timeout: 300 * time.Second},
 	}}},
 	{name: "TASKS, limited", down: core.DownTasks{Tasks: []core.Assignment{
 		{Lease: lease1, Attempt: 1, Function: square, Codec: core.JSON, Args: []byte("[[7],{}]"), Timeout: 300 * time.Second,

@@ -30,7 +30,7 @@ func TestRealWorkers(t *testing.T) {
 			b.Start()
 			worker, err := c.make(link.WorkerConfig{
 				DialConfig: link.DialConfig{URLs: []string{b.URL()}, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))},
-				Slots:      2, Python: python, Version: "test", Beat: 50 * time.Millisecond,
+				Slots:      2, Interpreters: []core.Interpreter{python}, Version: "test", Beat: 50 * time.Millisecond,
 			})
 			if err != nil {
 				t.Fatal(err)

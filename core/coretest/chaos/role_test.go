@@ -123,7 +123,7 @@ func (r dispatcherRole) transport() (core.Transport, error) {
 	case core.Pull:
 		return pull.New(cfg)
 	}
-	return local.New(local.Config{Slots: r.Slots, Python: r.Python, Beat: r.Timers.Beat, Logger: logger()})
+	return local.New(local.Config{Slots: r.Slots, Interpreters: []core.Interpreter{r.Python}, Beat: r.Timers.Beat, Logger: logger()})
 }
 
 // workerRole is a worker process.
@@ -139,7 +139,7 @@ func (r workerRole) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	t := r.Timers
-	cfg := link.WorkerConfig{Slots: r.Slots, Python: r.Python, Beat: t.Beat, DialConfig: link.DialConfig{
+	cfg := link.WorkerConfig{Slots: r.Slots, Interpreters: []core.Interpreter{r.Python}, Beat: t.Beat, DialConfig: link.DialConfig{
 		URLs: r.URLs, Silence: t.Silence, Fence: t.Fence, Farewell: t.Farewell, Logger: logger(),
 	}}
 	hire := push.NewWorker
