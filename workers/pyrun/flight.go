@@ -35,6 +35,8 @@ type flight struct {
 	since    time.Time // when the running one was started; moved on by what its setup took
 	setup    time.Time // when the running one's setup() began; zero outside of it
 	prepared bool      // the running one has had its setup()
+	floor    time.Time // the running one cannot have begun before: results are read several at once
+	gather   gather
 	rec      *recorder // what it printed; nil for nothing
 	live     *live     // how much of that was told; nil while nobody follows it
 }
@@ -99,12 +101,13 @@ func (s *slot) launch() {
 	}
 	binary.LittleEndian.PutUint32(payload, uint32(len(calls)))
 	s.ch.send(kindCalls, payload)
-	s.flight = flight{calls: calls}
+	now := time.Now()
+	s.flight = flight{calls: calls, floor: now, gather: gather{seen: now}}
 	s.ch.usage, s.ch.fresh = s.ch.usage.after(isolation), isolation == core.Fresh
 	if isolation != core.Fork {
 		s.ch.served += len(calls)
 	}
-	s.enter(time.Now())
+	s.enter(now)
 }
 
 // enter notes that the child has come to its next call.
@@ -199,7 +202,8 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 		if f.cancelled {
 			state, result = core.Cancelled, failed(f.Codec, cancelledBy("cancelled while it ran"))
 		}
-		took := min(time.Duration(min(r.ns, 1<<62)), now.Sub(s.flight.since)) // its word, within what we saw
+		took := min(time.Duration(min(r.ns, 1<<62)), now.Sub(s.flight.floor)) // its word, within what we saw
+		s.flight.floor = s.flight.floor.Add(took)
 		s.end(f, state, result, took, true)
 	}
 	doomed := s.doom.kind != doomNone

@@ -173,6 +173,7 @@ func (s *slot) wait() {
 	if s.ch.pidfd < 0 { // a kernel without pidfds: look for the child's end now and then
 		until = earlier(until, time.Now().Add(100*time.Millisecond))
 	}
+	s.linger(fds, until)
 	s.poll(fds, until)
 	s.handle(fds)
 }
@@ -209,6 +210,7 @@ func (s *slot) handle(fds []unix.PollFd) {
 	}
 	if fds[1].Revents != 0 {
 		stdout, stderr = s.readResults(stdout, stderr)
+		s.flight.read(time.Now())
 	}
 	s.readOutput(s.ch.stdout, false, stdout)
 	s.readOutput(s.ch.stderr, true, stderr)
