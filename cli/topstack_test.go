@@ -44,17 +44,23 @@ func watchStack(t *testing.T, w, h int, words ...string) *watchedStack {
 	s.env = cleanEnv(t, home, "FAASCTL_URL=http://"+free.Addr().String(), "TERM=screen", "PS1=shell> ")
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	s.ctx = ctx
-	quoted := make([]string, len(s.env))
-	for i, pair := range s.env {
-		quoted[i] = "'" + pair + "'"
-	}
-	s.tmux = startTmux(t, w, h, "cd '"+home+"' && exec env -i "+strings.Join(quoted, " ")+" sh -i")
+	s.tmux = startShell(t, w, h, home, s.env)
 	s.start(t)
 	t.Cleanup(func() {
 		_ = s.stack.stop(syscall.SIGTERM)
 		cancel()
 	})
 	return s
+}
+
+// startShell runs a shell on a terminal of w × h cells.
+func startShell(t *testing.T, w, h int, home string, env []string) *tmux {
+	t.Helper()
+	quoted := make([]string, len(env))
+	for i, pair := range env {
+		quoted[i] = "'" + pair + "'"
+	}
+	return startTmux(t, w, h, "cd '"+home+"' && exec env -i "+strings.Join(quoted, " ")+" sh -i")
 }
 
 func (s *watchedStack) start(t *testing.T) {

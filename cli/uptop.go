@@ -61,7 +61,9 @@ func (s *server) front(ctx context.Context, log *sideLog, leave func()) error {
 	}
 	defer api.Close()
 	log.cover(true)
-	err = tui.Run(ctx, s.dashboard(api))
+	cfg := s.dashboard(api)
+	cfg.Ends = drainTime
+	err = tui.Run(ctx, cfg)
 	log.cover(false)
 	if err == nil {
 		s.note(stoppingText)

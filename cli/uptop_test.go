@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -87,7 +88,12 @@ func TestUpTop(t *testing.T) {
 	if err := poll(ctx, func() bool { now, err := api.Task(ctx, task.ID, 0); return err == nil && now.State == core.Running }); err != nil {
 		t.Fatal(err)
 	}
+	_, _ = m.pty.Write([]byte("?"))
+	m.await(t, "Stop the stack: what runs has its time to end")
+	_, _ = m.pty.Write([]byte("?"))
 	_, _ = m.pty.Write([]byte("q"))
+	m.await(t, "running: 1, with 20s to end")
+	_, _ = m.pty.Write([]byte("y"))
 	if code := m.end(t, time.Minute); code != 0 {
 		t.Errorf("exit code %d: %s", code, m.text())
 	}
@@ -131,4 +137,44 @@ func TestUpTopIsTold(t *testing.T) {
 	if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), "everything is up") {
 		t.Errorf("%v: %s", err, text)
 	}
+}
+
+// TestUpTopSuspends: ctrl-z asks, as it takes the whole stack away; fg brings it
+// back, and it works.
+func TestUpTopSuspends(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a whole stack")
+	}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = free.Close()
+	home, address := t.TempDir(), free.Addr().String()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	s := &watchedStack{home: home, ctx: ctx, env: cleanEnv(t, home, "FAASCTL_URL=http://"+address, "TERM=screen", "PS1=shell> ")}
+	s.tmux = startShell(t, 100, 30, home, s.env)
+	s.types("faasctl up --top -w 1 --data data --listen " + address)
+	s.shows(`\blive\b`)
+	s.shows(`^ q stop `)
+	s.press("C-z")
+	s.shows(`Suspend the stack\? y does it`)
+	s.press("n")
+	s.shows("nothing was done")
+	s.press("C-z")
+	s.shows(`Suspend the stack\?`)
+	s.press("y")
+	s.shows("^shell>$")
+	s.types("fg")
+	s.shows(`\blive\b`)
+	write(t, home, "double.py", "def double(n):\n    return 2 * n\n")
+	if out, stderr, code := command(t, s.env, home, "", "run", "double.py", "--args", "[21]"); code != core.ExitOK || strings.TrimSpace(out) != "42" {
+		t.Errorf("exit %d, %q: %s", code, out, stderr)
+	}
+	s.shows("1 ended")
+	s.press("q")
+	s.shows("faasctl: stopped")
+	s.types("echo ended $?")
+	s.shows("^ended 0")
 }

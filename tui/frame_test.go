@@ -56,6 +56,7 @@ var acting = map[string][]string{
 	"retried": {"6", "r", "y"},
 	"did":     {"2", "V", "c", "y"},
 	"copied":  {"2", "Y"},
+	"stop":    {"OWN", "q"},
 }
 
 func init() {
@@ -64,7 +65,11 @@ func init() {
 			feedAll(m, lively())
 			m.backend, m.ctx, m.clipboard = stillBackend{}, context.Background(), io.Discard
 			for _, key := range keys {
-				play(m, key)
+				if key == "OWN" { // the stack of this process
+					m.ends = 20 * time.Second
+				} else {
+					play(m, key)
+				}
 			}
 		}
 	}

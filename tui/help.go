@@ -8,7 +8,7 @@ type helpPane struct {
 	keys  []binding
 }
 
-func (p *helpPane) lines() []line {
+func (p *helpPane) lines(ends bool) []line {
 	t := p.theme
 	var out []line
 	for _, part := range []struct {
@@ -22,7 +22,7 @@ func (p *helpPane) lines() []line {
 		out = append(out, line{{" " + part.title, title}})
 		for _, b := range p.keys {
 			if part.of(b.where) {
-				out = append(out, line{{" " + fit(b.label, 8, false, ""), accent}, {b.help, plain}})
+				out = append(out, line{{" " + fit(b.label, 8, false, ""), accent}, {b.says(ends).help, plain}})
 			}
 		}
 		out = append(out, nil)

@@ -42,7 +42,7 @@ func (m *Model) jumpTo(text string) (tea.Cmd, error) {
 		m.helping = true
 		return nil, nil
 	case name == "quit":
-		return m.quit(""), nil
+		return m.quit("q"), nil
 	case name == "task":
 		return nil, m.jumpToTask(rest)
 	}

@@ -18,8 +18,20 @@ type binding struct {
 	help   string   // a sentence
 	where  screen
 	action func(m *Model, key string) tea.Cmd
-	deed   *deed // what it proposes to do, in place of an action
-	bulk   bool  // it proposes something for many tasks
+	deed   *deed    // what it proposes to do, in place of an action
+	ends   *wording // other words, where the stack ends with the dashboard
+	bulk   bool     // it proposes something for many tasks
+}
+
+// wording is what footer and help say of a key.
+type wording struct{ word, help string }
+
+// says is what a key does here.
+func (b binding) says(ends bool) wording {
+	if ends && b.ends != nil {
+		return *b.ends
+	}
+	return wording{b.word, b.help}
 }
 
 // bindings is every key that does something, in the order of the footer; where
@@ -33,7 +45,8 @@ var bindings = []binding{
 	{keys: []string{"left", "right", "home", "end", "ctrl+a", "ctrl+e", "backspace", "ctrl+h", "delete", "ctrl+w", "ctrl+u"}, label: "ctrl-u",
 		help: "Empty the prompt; arrows, Home, End, Backspace and ctrl-w edit it.", where: typing, action: (*Model).edit},
 
-	{keys: []string{"q"}, label: "q", word: "quit", help: "Leave; tasks go on. Ctrl-C does the same anywhere.", where: everywhere, action: (*Model).quit},
+	{keys: []string{"q"}, label: "q", word: "quit", help: "Leave; tasks go on. Ctrl-C does the same anywhere.", where: everywhere, action: (*Model).quit,
+		ends: &wording{"stop", "Stop the stack: what runs has its time to end. Ctrl-C does, unasked."}},
 	{keys: []string{"?"}, label: "?", word: "help", help: "Open or close this page.", where: everywhere, action: (*Model).toggleHelp},
 	{keys: []string{"esc"}, label: "esc", word: "back", help: "Take back marks, then the filter; then go back to where you came from.", where: lists | taskScreen | helping, action: (*Model).back},
 	{keys: []string{"enter"}, label: "enter", word: "open", help: "Go on to what the row is about; from the overview to the tasks.", where: overview | lists, action: (*Model).enter},
@@ -56,8 +69,10 @@ var bindings = []binding{
 	{keys: []string{"y", "Y"}, label: "y", word: "copy", help: "Copy the id by OSC 52, if the terminal lets it; Y the command that opens it.", where: screens, action: (*Model).copy},
 	{keys: []string{"up", "k", "down", "j", "pgup", "pgdown", "home", "g", "end", "G"}, label: "arrows", help: "Move; k, j, g and G, PgUp and PgDn as well.",
 		where: lists | taskScreen | helping, action: (*Model).move},
-	{keys: []string{"ctrl+z"}, label: "ctrl-z", help: "Suspend; fg in the shell comes back.", where: always, action: (*Model).suspend},
-	{keys: []string{"ctrl+c"}, label: "ctrl-c", help: "Leave, from anywhere.", where: always, action: (*Model).quit},
+	{keys: []string{"ctrl+z"}, label: "ctrl-z", help: "Suspend; fg in the shell comes back.", where: always, action: (*Model).suspendAll,
+		ends: &wording{"", "Suspend the whole stack, after a question; fg in the shell comes back."}},
+	{keys: []string{"ctrl+c"}, label: "ctrl-c", help: "Leave, from anywhere.", where: always, action: (*Model).quit,
+		ends: &wording{"", "Stop the stack, from anywhere and unasked."}},
 }
 
 // pressAll takes keys one by one that a slow line delivered together. Those that
@@ -107,8 +122,6 @@ func (m *Model) press(msg tea.KeyMsg) tea.Cmd {
 	return m.refresh()
 }
 
-func (m *Model) quit(string) tea.Cmd       { m.quitting = true; return tea.Quit }
-func (m *Model) suspend(string) tea.Cmd    { return tea.Suspend }
 func (m *Model) toggleHelp(string) tea.Cmd { m.helping, m.helpScroll = !m.helping, 0; return nil }
 
 // back closes what was opened last: a report, help, marks, a filter, the screen.
@@ -199,7 +212,7 @@ func (m *Model) move(key string) tea.Cmd {
 	by := map[string]int{"up": -1, "k": -1, "down": 1, "j": 1, "pgup": -far, "pgdown": far, "home": -1 << 20, "g": -1 << 20, "end": 1 << 20, "G": 1 << 20}[key]
 	pl := m.here()
 	if m.helping {
-		m.helpScroll = max(0, min(m.helpScroll+by, len(m.help.lines())-m.textRoom()))
+		m.helpScroll = max(0, min(m.helpScroll+by, len(m.help.lines(m.ends > 0))-m.textRoom()))
 		return nil
 	}
 	if pl.screen == taskScreen {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
@@ -25,7 +26,8 @@ type Model struct {
 	status     status
 	lastTask   core.TaskID
 	quitting   bool
-	fatal      error // why the program ends by itself
+	fatal      error         // why the program ends by itself
+	ends       time.Duration // what tasks have to end when leaving stops the stack; 0: it stops nothing
 	live       picture
 	held       *picture // what is shown while it is frozen
 	panels     map[screen]panel
@@ -125,7 +127,7 @@ func (m *Model) lines() []line {
 	room -= len(bottom)
 	switch pl := m.here(); {
 	case m.helping:
-		out = append(out, m.scrolled(m.help.lines(), m.helpScroll, room)...)
+		out = append(out, m.scrolled(m.help.lines(m.ends > 0), m.helpScroll, room)...)
 	case pl.screen == taskScreen:
 		out = append(out, m.scrolled(m.detailLines(m.w), pl.scroll, room)...)
 	case pl.screen != overview:
@@ -215,14 +217,15 @@ func pad(lines []line, h int) []line {
 func (m *Model) footer() []line {
 	var items []item
 	for i, b := range bindings {
-		if b.word == "" || b.where&m.screen() == 0 {
+		word := b.says(m.ends > 0).word
+		if word == "" || b.where&m.screen() == 0 {
 			continue
 		}
 		key := role(accent)
 		if b.bulk || b.deed != nil && b.deed.dangerous {
 			key = bad // and it asks first
 		}
-		items = append(items, item{line{{b.label, key}, {" " + b.word, dim}}, i})
+		items = append(items, item{line{{b.label, key}, {" " + word, dim}}, i})
 	}
 	l := append(line{{" ", plain}}, pack(items, m.w-1, 2)...)
 	return []line{l}

@@ -173,6 +173,58 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// TestLeavingAStack: where the stack ends with its dashboard, q and ctrl-z ask
+// before they take something away, and help says so.
+func TestLeavingAStack(t *testing.T) {
+	for _, c := range []struct {
+		keys  []string
+		to    screen
+		msg   tea.Msg
+		shows string
+	}{
+		{[]string{"q"}, planning, nil, "running: 6, with 20s to end"},
+		{[]string{"q"}, planning, nil, "waiting: 181, there at the next start"},
+		{[]string{":", "quit", "enter"}, planning, nil, "Stop the stack? y or Enter does it"},
+		{[]string{"q", "q"}, planning, nil, "Stop the stack?"},
+		{[]string{"q", "n"}, overview, nil, "nothing was done"},
+		{[]string{"q", "y"}, planning, tea.QuitMsg{}, ""},
+		{[]string{"q", "enter"}, planning, tea.QuitMsg{}, ""},
+		{[]string{"q", "ctrl+c"}, planning, tea.QuitMsg{}, ""},
+		{[]string{"ctrl+c"}, overview, tea.QuitMsg{}, ""},
+		{[]string{"ctrl+z"}, planning, nil, "Suspend the stack? y does it"},
+		{[]string{"2", "/", "ctrl+z"}, planning, nil, "Suspend the stack?"},
+		{[]string{"ctrl+z", "enter"}, planning, nil, "Suspend the stack?"},
+		{[]string{"ctrl+z", "y"}, overview, tea.SuspendMsg{}, ""},
+		{[]string{"?"}, helping, nil, "Stop the stack: what runs has its time to end."},
+		{[]string{"?"}, helping, nil, "Suspend the whole stack, after a question"},
+	} {
+		m := feedAll(newTestModel(termenv.Ascii, false), lively())
+		m.ends = 20 * time.Second
+		var cmd tea.Cmd
+		for _, key := range c.keys {
+			cmd = press(m, key)
+		}
+		var msg tea.Msg
+		if cmd != nil {
+			msg = cmd()
+		}
+		if m.screen() != c.to || msg != c.msg || !strings.Contains(sized(m, 110, 70), c.shows) {
+			t.Errorf("%v → %d, %T; want %d, %T and %q\n%s", c.keys, m.screen(), msg, c.to, c.msg, c.shows, m.View())
+		}
+	}
+	m := feedAll(newTestModel(termenv.Ascii, false), lively())
+	m.ends = 20 * time.Second
+	if !strings.Contains(sized(m, 110, 40), " q stop ") {
+		t.Errorf("the footer does not say what q does:\n%s", m.View())
+	}
+	idle := fixtureTop(20000, 19979, noon)
+	idle.Numbers.Running = 0
+	m.Update(Batch{At: noon.Add(time.Second), News: []News{NewsTop{noon.Add(time.Second), idle}}})
+	if cmd := press(m, "q"); cmd == nil || m.plan != nil {
+		t.Error("it asks although nothing runs")
+	}
+}
+
 // TestBindings holds every binding to having help, and its keys to itself.
 func TestBindings(t *testing.T) {
 	taken := map[string]bool{}

@@ -35,6 +35,9 @@ type Config struct {
 	// Open is the screen to begin with: its name, or task/ID.
 	// Default: the overview.
 	Open string
+	// Ends is for how long running tasks may end when leaving the dashboard stops the
+	// stack that it shows. Default: 0, leaving stops nothing.
+	Ends time.Duration
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }
@@ -70,6 +73,7 @@ func (c Config) model() *Model {
 		r.SetColorProfile(termenv.ANSI)
 	}
 	m := NewModel(c.URL, r, c.ASCII)
+	m.ends = c.Ends
 	if pl, ok := placeNamed(c.Open); ok {
 		m.jump(pl)
 	}
