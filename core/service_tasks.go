@@ -139,6 +139,17 @@ func (s *Service) List(ctx context.Context, filter TaskFilter) (TaskPage, error)
 // the new ones point at the old. An item may be refused: it is unknown, or has not
 // ended.
 func (s *Service) Retry(ctx context.Context, ids []TaskID) ([]Submitted, error) {
+	return s.RetryOnce(ctx, "", ids)
+}
+
+// RetryOnce is Retry under a token that the client drew for this request: the same
+// request that comes again within five minutes, as its answer was lost, makes no
+// second set of tasks.
+func (s *Service) RetryOnce(ctx context.Context, token string, ids []TaskID) ([]Submitted, error) {
+	newID, err := s.ids(ctx, token)
+	if err != nil {
+		return nil, err
+	}
 	tasks, err := s.Tasks(ctx, ids)
 	if err != nil {
 		return nil, err
@@ -160,7 +171,7 @@ func (s *Service) Retry(ctx context.Context, ids []TaskID) ([]Submitted, error) 
 			return nil, err
 		}
 		spec.RetryOf = task.ID
-		answers[i] = Submitted{ID: NewTaskID(), Function: spec.Function, Name: task.Name}
+		answers[i] = Submitted{ID: newID(i), Function: spec.Function, Name: task.Name}
 		batch, place = append(batch, Submission{ID: answers[i].ID, Spec: spec}), append(place, i)
 	}
 	for len(batch) > 0 {

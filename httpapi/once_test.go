@@ -142,16 +142,41 @@ func TestLostAnswersMakeNoSecondTask(t *testing.T) {
 	}
 }
 
-// What must not come twice is sent once, unless it has surely not arrived.
-func TestARetryIsNotSentTwice(t *testing.T) {
+// A retry that is sent again after a lost answer makes one set of tasks; two retries
+// make two.
+func TestLostAnswersMakeNoSecondRetry(t *testing.T) {
 	st, ctx := start(t), context.Background()
 	st.function("add")
-	at, arrived := forgetful(t, st.server.URL(), 1)
+	var old []core.TaskID
+	for range 3 {
+		old = append(old, st.submit("add", `[1]`))
+		st.finish(core.Completed, core.Result{JSON: json.RawMessage("1")})
+	}
+	at, arrived := forgetful(t, st.server.URL(), 2)
 	c, err := client.New(client.Config{URL: at})
 	must(t, err)
 	defer c.Close()
-	if _, err := c.Retry(ctx, []core.TaskID{core.NewTaskID()}); core.ClassOf(err) != core.ErrUnavailable || arrived.Load() != 1 {
-		t.Fatalf("%d requests, %v", arrived.Load(), err)
+	ask := append(old, core.NewTaskID())
+	first, err := c.Retry(ctx, ask)
+	must(t, err)
+	if arrived.Load() != 3 || first[3].Err == nil {
+		t.Fatalf("%d requests, %+v", arrived.Load(), first)
+	}
+	second, err := c.Retry(ctx, old)
+	must(t, err)
+	page, err := c.List(ctx, core.TaskFilter{State: core.Queued})
+	must(t, err)
+	if len(page.Tasks) != 6 {
+		t.Fatalf("%d new tasks, want 2 × 3", len(page.Tasks))
+	}
+	for i, id := range old {
+		spec, err := c.Spec(ctx, first[i].ID)
+		must(t, err)
+		task, err := c.Task(ctx, id, 0)
+		must(t, err)
+		if spec.RetryOf != id || task.RetriedAs != second[i].ID || first[i].ID == second[i].ID {
+			t.Fatalf("%s: again as %s and %s, and says %s", id, first[i].ID, second[i].ID, task.RetriedAs)
+		}
 	}
 }
 

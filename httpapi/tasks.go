@@ -76,7 +76,7 @@ func taskRoutes(a *api) {
 	}, true, a.s.cancelMany)
 	declareBody(a, huma.Operation{
 		OperationID: "tasks-retry-many", Method: http.MethodPost, Path: "/v1/tasks:retry", Tags: tags,
-		Summary: "Run ended tasks again, as new tasks with the same arguments",
+		Summary: "Run ended tasks again, as new tasks with the same arguments", Description: onceDoc,
 	}, true, a.s.retryMany)
 }
 
@@ -321,7 +321,7 @@ func (s *Server) retryMany(ctx context.Context, _ *none, body *wire.IDs) (*answe
 	if len(ids) == 0 {
 		return reply(out), nil
 	}
-	answers, err := s.service.Retry(ctx, ids)
+	answers, err := s.service.RetryOnce(ctx, exchangeOf(ctx).r.Header.Get(onceHeader), ids)
 	if err != nil {
 		return nil, err
 	}

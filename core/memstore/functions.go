@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"sort"
+	"time"
 
 	"faasctl/core"
 )
@@ -10,14 +11,14 @@ import (
 // functions is guarded by Store.mu.
 type functions struct {
 	byID     map[core.FunctionID]*core.Function
-	removed  map[core.FunctionID]bool
-	byIdent  map[string]core.FunctionID // of those that were not removed
-	latest   map[string]core.FunctionID // by name
-	versions map[string]int             // by name: the highest ever given
+	removed  map[core.FunctionID]time.Time // when; those that are not forgotten
+	byIdent  map[string]core.FunctionID    // of those that were not removed
+	latest   map[string]core.FunctionID    // by name
+	versions map[string]int                // by name: the highest ever given
 }
 
 func (f *functions) init() {
-	f.byID, f.removed = map[core.FunctionID]*core.Function{}, map[core.FunctionID]bool{}
+	f.byID, f.removed = map[core.FunctionID]*core.Function{}, map[core.FunctionID]time.Time{}
 	f.byIdent, f.latest, f.versions = map[string]core.FunctionID{}, map[string]core.FunctionID{}, map[string]int{}
 }
 
@@ -29,6 +30,11 @@ func (f *functions) view(id core.FunctionID, body bool) core.Function {
 		found.Body = nil
 	}
 	return found
+}
+
+func (f *functions) isRemoved(id core.FunctionID) bool {
+	_, removed := f.removed[id]
+	return removed
 }
 
 // PutFunction implements core.FunctionStore.
@@ -59,7 +65,7 @@ func (s *Store) SetPolicy(ctx context.Context, id core.FunctionID, policy core.P
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.functions.byID[id]
-	if f == nil || s.functions.removed[id] {
+	if f == nil || s.functions.isRemoved(id) {
 		return core.ErrNotFound
 	}
 	f.Policy = policy
@@ -117,10 +123,10 @@ func (s *Store) RemoveFunction(ctx context.Context, id core.FunctionID) error {
 	defer s.mu.Unlock()
 	fs := &s.functions
 	f := fs.byID[id]
-	if f == nil || fs.removed[id] {
+	if f == nil || fs.isRemoved(id) {
 		return core.ErrNotFound
 	}
-	fs.removed[id] = true
+	fs.removed[id] = s.cfg.Now()
 	delete(fs.byIdent, f.Identity())
 	if fs.latest[f.Name] == id {
 		delete(fs.latest, f.Name)
@@ -133,4 +139,36 @@ func (s *Store) RemoveFunction(ctx context.Context, id core.FunctionID) error {
 	}
 	s.publish(s.cfg.Now(), core.Event{Kind: core.FunctionRemoved, Function: id})
 	return ctx.Err()
+}
+
+// forgetFunctions forgets functions that were removed long ago and whose tasks have
+// all ended, with their numbers and limits. A busy one is looked at again after the
+// same time.
+func (s *Store) forgetFunctions(now time.Time) {
+	fs := &s.functions
+	for id, at := range fs.removed {
+		if now.Sub(at) < s.cfg.KeepFailed {
+			continue
+		}
+		if stats := s.stats[id]; stats != nil && stats.Totals.Submitted > stats.Totals.Ended() {
+			fs.removed[id] = now
+			continue
+		}
+		name := fs.byID[id].Name
+		delete(fs.removed, id)
+		delete(fs.byID, id)
+		delete(s.stats, id)
+		delete(s.buckets, id)
+		delete(s.runs, id)
+		for _, q := range s.queues { // only tasks that have ended stand there
+			for key := range q.lines {
+				if key.function == id {
+					delete(q.lines, key)
+				}
+			}
+		}
+		if fs.latest[name] == "" {
+			delete(fs.versions, name)
+		}
+	}
 }

@@ -82,6 +82,7 @@ func (s *Store) Reap(ctx context.Context, grace time.Duration) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.cfg.Now()
+	s.forget(now) // also when nobody submits any more
 	if now.Sub(s.lastReap) > grace/5 {
 		s.floor = now.Add(grace)
 	}

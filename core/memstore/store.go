@@ -207,7 +207,7 @@ func (s *Store) FunctionStats(ctx context.Context) ([]core.FunctionStats, error)
 	defer s.mu.Unlock()
 	var all []core.FunctionStats
 	for id, stats := range s.stats {
-		if id != "" && !s.functions.removed[id] {
+		if id != "" && !s.functions.isRemoved(id) {
 			copied := *stats
 			copied.Wait, copied.Run = maps.Clone(stats.Wait), maps.Clone(stats.Run)
 			all = append(all, copied)
@@ -220,7 +220,7 @@ func (s *Store) event(r *record, kind core.EventKind) core.Event {
 	return core.Event{Kind: kind, Task: r.task.ID, Function: r.task.Function, Worker: r.task.Worker, Dispatcher: r.owner, Attempt: r.task.Attempt}
 }
 
-// forget drops tasks that ended long ago, and old claim answers. Failed tasks
+// forget drops tasks that ended long ago, removed functions and old claim answers. Failed tasks
 // are kept longer; one found too young goes to the back of the line.
 func (s *Store) forget(now time.Time) {
 	for steps := len(s.ended); steps > 0 && len(s.ended) > 0; steps-- {
@@ -243,6 +243,7 @@ func (s *Store) forget(now time.Time) {
 		}
 		s.drop(r)
 	}
+	s.forgetFunctions(now)
 	for token, known := range s.once {
 		if now.After(known.until) {
 			delete(s.once, token)

@@ -31,7 +31,7 @@ func (s *Store) submit(batch []core.Submission, now time.Time) []error {
 			refused[i] = &core.KeyUsed{Task: used.task, Same: used.body == item.Key.Body}
 			continue
 		}
-		if f := item.Spec.Function; s.functions.byID[f] == nil || s.functions.removed[f] {
+		if f := item.Spec.Function; s.functions.byID[f] == nil || s.functions.isRemoved(f) {
 			refused[i] = core.ErrNotFound
 			continue
 		}

@@ -50,6 +50,33 @@ func TestRemovedFunctionsAreForgotten(t *testing.T) {
 	}
 }
 
+// Nor does a line that no claim looks at, as it waits for its rate.
+func TestParkedLinesOfRemovedFunctionsAreForgotten(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.KeepCompleted, c.KeepFailed = 50*time.Millisecond, 50*time.Millisecond })
+	b.must(b.SetPolicy(b.ctx, b.fn, core.Policy{Rate: core.Rate{N: 1, Per: 24 * time.Hour}}))
+	ids := b.submit(3)
+	b.settle(outcome(b.claim(1)[0].Lease, core.Completed))
+	if n := len(b.claim(1)); n != 0 || b.raw().HLen(b.ctx, b.keys.base+"parked").Val() != 1 {
+		t.Fatalf("%d claimed, none parked", n)
+	}
+	_, err := b.Cancel(b.ctx, ids[1:])
+	b.must(err)
+	b.must(b.RemoveFunction(b.ctx, b.fn))
+	eventually(t, "forgetting", func() bool {
+		_, _, err := b.Sweep(b.ctx, time.Second)
+		b.must(err)
+		for _, name := range b.raw().Keys(b.ctx, b.keys.base+"*").Val() {
+			if strings.Contains(name, string(b.fn)) {
+				return false
+			}
+		}
+		return true
+	})
+	if n := b.raw().Exists(b.ctx, b.keys.base+"parked", b.keys.base+"throttled").Val(); n != 0 {
+		t.Fatalf("%d of the keys of parked classes are left", n)
+	}
+}
+
 // The key of a task is free again when the task is forgotten.
 func TestAKeyIsForgottenWithItsTask(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.KeepCompleted = time.Millisecond })

@@ -39,12 +39,6 @@ func (c *Client) postOnce(ctx context.Context, path string, body, into any) erro
 	return err
 }
 
-// postOnly is for requests that must not come twice.
-func (c *Client) postOnly(ctx context.Context, path string, body, into any) error {
-	_, err := c.exchange(ctx, asked{method: http.MethodPost, path: path, body: body}, into)
-	return err
-}
-
 // asked is one request of the API.
 type asked struct {
 	method, path string

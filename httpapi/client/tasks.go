@@ -232,7 +232,7 @@ func (c *Client) Retry(ctx context.Context, ids []core.TaskID) ([]core.Submitted
 		part := ids[len(answers):]
 		part = part[:min(len(part), core.MaxBatch)]
 		var answer wire.SubmittedBatch
-		if err := c.postOnly(ctx, "/v1/tasks:retry", wireIDs(part), &answer); err != nil {
+		if err := c.postOnce(ctx, "/v1/tasks:retry", wireIDs(part), &answer); err != nil {
 			return answers, err
 		}
 		if len(answer.Tasks) != len(part) {

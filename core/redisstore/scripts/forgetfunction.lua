@@ -32,10 +32,26 @@ local function shared(body)
   return false
 end
 
+-- unline forgets the lines of a function that are parked, and so looked at by no
+-- claim: only tasks that have ended stand there.
+local function unline(id)
+  local needs = call('HGET', K.fn .. id, 'needs')
+  for _, member in ipairs(call('HKEYS', K.parked)) do
+    if string.sub(member, 24) == id then
+      call('UNLINK', K.line .. member)
+      call('HDEL', K.parked, member)
+      call('ZREM', K.throttled, member)
+      if needs then call('HDEL', K.unfit .. hash(needs), member) end
+    end
+  end
+  call('UNLINK', K.capped .. id)
+end
+
 for _, id in ipairs(old) do
   if busy(id) then
     call('ZADD', K.removed, now, id) -- and so looked at again after the same time
   else
+    unline(id)
     local body, name = body_of(id), call('HGET', K.fn .. id, 'name')
     call('ZREM', K.removed, id)
     if body and not shared(body) then call('UNLINK', K.body .. body) end
