@@ -33,9 +33,12 @@ style: # gofmt and go vet
 	@unformatted=$$(gofmt -l .) && test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
 
-pytest: # unit tests of the Python files
+pytest: # unit tests of the Python files; those of the runner on every interpreter that it can meet here
 	@for dir in $(PYTESTS); do \
-		echo "python unittest $$dir"; $(PYTHON) -B -m unittest discover -s $$dir -t $$dir || exit 1; \
+		pythons=$(PYTHON); case $$dir in workers/*) pythons=$$(.ci/pythons.sh) ;; esac; \
+		for python in $$pythons; do \
+			echo "$$($$python --version) unittest $$dir"; timeout 180 $$python -B -m unittest discover -s $$dir -t $$dir || exit 1; \
+		done; \
 	done
 
 race: ## Go tests under the race detector

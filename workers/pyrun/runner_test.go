@@ -4,17 +4,33 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// TestRunnerUnits runs test_runner.py: the runner's own functions.
+// TestRunnerUnits runs the runner's own tests, with the interpreter of the
+// other tests and the oldest one here: make pytest runs them with all.
 func TestRunnerUnits(t *testing.T) {
-	cmd := exec.Command(needPython(t), "-B", "-m", "unittest", "test_runner")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	list, err := exec.Command("../../.ci/pythons.sh").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := strings.Fields(string(list))
+	version := func(path string) int {
+		out, _ := exec.Command(path, "-c", "import sys; print(sys.version_info[1])").Output()
+		n, _ := strconv.Atoi(strings.TrimSpace(string(out)))
+		return n
+	}
+	slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
+	for _, python := range slices.Compact(append([]string{needPython(t)}, found[:min(1, len(found))]...)) {
+		cmd := exec.Command(python, "-B", "-m", "unittest", "discover")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", python, err, out)
+		}
 	}
 }
 
