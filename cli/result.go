@@ -30,13 +30,14 @@ func resultCommand(e *environment) *urfave.Command {
 				return err
 			}
 			deadline := time.Now().Add(c.Duration("wait"))
-			return e.eachTask(c, func(ctx context.Context, api *client.Client, id core.TaskID) error {
-				task, result, err := api.Result(ctx, id, max(time.Until(deadline), 0))
+			var ahead readAhead
+			return e.eachAndRest(c, func(ctx context.Context, api *client.Client, ids []core.TaskID) error {
+				task, result, err := ahead.result(ctx, api, ids, max(time.Until(deadline), 0))
 				if err != nil {
 					return err
 				}
 				if result == nil {
-					return &pending{task, "faasctl result " + string(id) + " --wait 1m waits for it"}
+					return &pending{task, "faasctl result " + string(ids[0]) + " --wait 1m waits for it"}
 				}
 				if task.State != core.Completed {
 					return e.outcome("result", task, result.Failure, "")
@@ -45,6 +46,40 @@ func resultCommand(e *environment) *urfave.Command {
 			})
 		},
 	}
+}
+
+// readAhead has the results of the tasks to come that have ended already.
+type readAhead struct {
+	known map[core.TaskID]core.Ending
+}
+
+// aheadMost bounds how many results are read ahead.
+const aheadMost = 200
+
+// result is client.Result for the first of ids. One request asks for many results;
+// what has not ended is waited for by itself, when its turn comes.
+func (a *readAhead) result(ctx context.Context, api *client.Client, ids []core.TaskID, wait time.Duration) (core.Task, *core.Result, error) {
+	if _, ok := a.known[ids[0]]; !ok && len(ids) > 1 {
+		endings, err := api.Results(ctx, ids[:min(len(ids), aheadMost)], 0)
+		if err != nil {
+			return core.Task{}, nil, err
+		}
+		a.known = make(map[core.TaskID]core.Ending, len(endings))
+		for _, one := range endings {
+			if one.Over() {
+				a.known[one.ID] = one
+			}
+		}
+	}
+	one, ok := a.known[ids[0]]
+	if !ok {
+		return api.Result(ctx, ids[0], wait)
+	}
+	task := core.Task{ID: one.ID, State: one.State}
+	if one.Result != nil && one.Result.Failure != nil {
+		task.Failure = one.Result.Failure.Kind
+	}
+	return task, one.Result, one.Err
 }
 
 // value prints what a function returned.

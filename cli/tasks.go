@@ -15,6 +15,11 @@ import (
 // eachTask calls do for every id of the command line, tells of each error, and
 // ends with the first exit code that is not 0, in argument order.
 func (e *environment) eachTask(c *urfave.Context, do func(ctx context.Context, api *client.Client, id core.TaskID) error) error {
+	return e.eachAndRest(c, func(ctx context.Context, api *client.Client, ids []core.TaskID) error { return do(ctx, api, ids[0]) })
+}
+
+// eachAndRest is eachTask for who also wants to know which ids are still to come.
+func (e *environment) eachAndRest(c *urfave.Context, do func(ctx context.Context, api *client.Client, ids []core.TaskID) error) error {
 	ids, err := e.taskIDs(c.Args().Slice())
 	if err != nil {
 		return err
@@ -27,8 +32,8 @@ func (e *environment) eachTask(c *urfave.Context, do func(ctx context.Context, a
 	ctx, stop := e.interruptible(c.Context)
 	defer stop()
 	codes := make([]int, len(ids))
-	for i, id := range ids {
-		err := do(ctx, api, id)
+	for i := range ids {
+		err := do(ctx, api, ids[i:])
 		if ctx.Err() != nil {
 			return exitCode(core.ExitPending)
 		}

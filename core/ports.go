@@ -77,8 +77,15 @@ type TaskStore interface {
 	// Specs returns many, without a Function where there is no task. It may
 	// stop, with at least one, when they hold about maxBytes of arguments.
 	Specs(ctx context.Context, ids []TaskID, maxBytes int) ([]Spec, error)
+	// Ended returns for each task the state in which it has ended, QUEUED for one
+	// that has not ended, and "" for one that does not exist: all that somebody has to
+	// know who waits for many, at little cost.
+	Ended(ctx context.Context, ids []TaskID) ([]State, error)
 	// Results returns what tasks ended with, nil for one that has not ended.
 	Results(ctx context.Context, ids []TaskID) ([]*Result, error)
+	// ResultsUpTo is Results for many: it may stop, with at least one, when they hold
+	// about maxBytes.
+	ResultsUpTo(ctx context.Context, ids []TaskID, maxBytes int) ([]*Result, error)
 	// Output returns what an ended task printed; empty if nothing.
 	Output(ctx context.Context, id TaskID) (Output, error)
 	// Attempts returns the attempts before the present one, oldest first, at

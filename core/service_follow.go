@@ -29,7 +29,7 @@ type follower struct {
 // only the beginning and the end are told, and how much lies between.
 func (s *Service) Follow(ctx context.Context, id TaskID, from Position, each func(News) error) error {
 	f := &follower{s: s, id: id, each: each, ears: Listener{Position: from, Started: map[int]time.Time{}}}
-	bell, cancel := s.wake.add(id)
+	wake, cancel := s.wake.add(id)
 	defer cancel()
 	look := time.NewTicker(followLook)
 	defer look.Stop()
@@ -39,7 +39,7 @@ func (s *Service) Follow(ctx context.Context, id TaskID, from Position, each fun
 			return err
 		}
 		select {
-		case <-bell:
+		case <-wake.bell:
 		case <-look.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -87,7 +87,7 @@ func (s *Service) Output(ctx context.Context, id TaskID) (Task, Output, error) {
 // Wait returns as soon as the task has ended, or after patience with its
 // record as it then stands.
 func (s *Service) Wait(ctx context.Context, id TaskID, patience time.Duration) (Task, error) {
-	bell, cancel := s.wake.add(id)
+	wake, cancel := s.wake.add(id)
 	defer cancel()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
@@ -98,7 +98,7 @@ func (s *Service) Wait(ctx context.Context, id TaskID, patience time.Duration) (
 		}
 		recheck := time.NewTimer(s.cfg.Recheck)
 		select {
-		case <-bell:
+		case <-wake.bell:
 		case <-recheck.C:
 		case <-deadline.C:
 			recheck.Stop()

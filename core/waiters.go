@@ -2,41 +2,61 @@ package core
 
 import "sync"
 
-// waiters wakes those who wait for the end of a task, or for what it prints. One subscription to the
-// store's hints serves all of them.
+// waiters wakes those who wait for the end of tasks, or for what they print. One
+// subscription to the store's hints serves all of them.
 type waiters struct {
 	mu    sync.Mutex
-	bells map[TaskID][]chan struct{} // one per waiter, of capacity 1
+	bells map[TaskID][]*waiter
 }
 
-func newWaiters() *waiters { return &waiters{bells: map[TaskID][]chan struct{}{}} }
-
-// add returns a bell that rings when the task may have ended or, if it is followed,
-// printed something, and its removal.
-// Subscribe before reading the record: a hint in between is then not missed.
-func (w *waiters) add(id TaskID) (<-chan struct{}, func()) {
-	bell := make(chan struct{}, 1)
-	w.mu.Lock()
-	w.bells[id] = append(w.bells[id], bell)
-	w.mu.Unlock()
-	return bell, func() { w.remove(id, bell) }
+// waiter is one who waits for one task, or for many.
+type waiter struct {
+	bell   chan struct{} // rings when one of its tasks may have ended or, if it is followed, printed something; capacity 1
+	hinted []TaskID      // those that may have ended; guarded by waiters.mu
+	all    bool          // any may have, as hints may have been lost; guarded by waiters.mu
 }
 
-func (w *waiters) remove(id TaskID, bell chan struct{}) {
+func newWaiters() *waiters { return &waiters{bells: map[TaskID][]*waiter{}} }
+
+// add returns a waiter for tasks, and its removal. Subscribe before reading the
+// records: a hint in between is then not missed.
+func (w *waiters) add(ids ...TaskID) (*waiter, func()) {
+	one := &waiter{bell: make(chan struct{}, 1)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	bells := w.bells[id]
-	for i, other := range bells {
-		if other == bell {
-			bells = append(bells[:i], bells[i+1:]...)
-			break
+	for _, id := range ids {
+		w.bells[id] = append(w.bells[id], one)
+	}
+	return one, func() { w.remove(one, ids) }
+}
+
+func (w *waiters) remove(one *waiter, ids []TaskID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		others := w.bells[id]
+		for i, other := range others {
+			if other == one {
+				others = append(others[:i], others[i+1:]...)
+				break
+			}
+		}
+		if len(others) == 0 {
+			delete(w.bells, id)
+		} else {
+			w.bells[id] = others
 		}
 	}
-	if len(bells) == 0 {
-		delete(w.bells, id)
-		return
-	}
-	w.bells[id] = bells
+}
+
+// hints returns which tasks of a waiter may have ended since it was last asked; all
+// says that any may have.
+func (w *waiters) hints(one *waiter) (ids []TaskID, all bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ids, all = one.hinted, one.all
+	one.hinted, one.all = nil, false
+	return ids, all
 }
 
 // hear rings the bells that a hint concerns.
@@ -44,22 +64,32 @@ func (w *waiters) hear(hint Hint) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch hint.Kind {
-	case HintEnded, HintPrinted:
+	case HintEnded:
 		for _, id := range hint.Tasks {
-			ring(w.bells[id])
+			for _, one := range w.bells[id] {
+				one.hinted = append(one.hinted, id)
+				one.ring()
+			}
+		}
+	case HintPrinted:
+		for _, id := range hint.Tasks {
+			for _, one := range w.bells[id] {
+				one.ring()
+			}
 		}
 	case HintReset:
-		for _, bells := range w.bells {
-			ring(bells)
+		for _, waiting := range w.bells {
+			for _, one := range waiting {
+				one.all = true
+				one.ring()
+			}
 		}
 	}
 }
 
-func ring(bells []chan struct{}) {
-	for _, bell := range bells {
-		select {
-		case bell <- struct{}{}:
-		default: // already rung and not yet answered
-		}
+func (one *waiter) ring() {
+	select {
+	case one.bell <- struct{}{}:
+	default: // already rung and not yet answered
 	}
 }

@@ -37,7 +37,7 @@ func (s *Server) routes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	a := &api{s: s, mux: mux, huma: humago.New(mux, s.description())}
 	a.huma.OpenAPI().Components.Schemas.RegisterTypeAlias(reflect.TypeFor[problem](), reflect.TypeFor[wire.Problem]())
-	for _, part := range []func(*api){familyRoutes, functionRoutes, taskRoutes, queueRoutes, operationRoutes, batchRoutes, resultRoutes, eventRoutes, topRoutes, metricsRoutes, systemRoutes} {
+	for _, part := range []func(*api){familyRoutes, functionRoutes, taskRoutes, queueRoutes, operationRoutes, batchRoutes, resultRoutes, gatherRoutes, eventRoutes, topRoutes, metricsRoutes, systemRoutes} {
 		part(a)
 	}
 	document, err := json.Marshal(a.huma.OpenAPI())

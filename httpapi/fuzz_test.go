@@ -73,7 +73,7 @@ func checkAnswer(t *testing.T, rec *httptest.ResponseRecorder) {
 
 func FuzzBodies(f *testing.F) {
 	call := fuzzed(f)
-	paths := []string{"/register_function", "/execute_function", "/v1/functions", "/v1/tasks", "/v1/tasks:batch", "/v1/tasks:cancel", "/register_function/"}
+	paths := []string{"/register_function", "/execute_function", "/v1/functions", "/v1/tasks", "/v1/tasks:batch", "/v1/tasks:cancel", "/v1/tasks:results", "/register_function/"}
 	for i := range paths {
 		for _, seed := range []string{
 			`{"name":"f","payload":"gARLAS4="}`, `{"function_id":"x","payload":""}`, `{"function":"f","args":[1],"kwargs":{"a":1},"timeout":"5s"}`,

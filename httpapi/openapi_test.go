@@ -106,6 +106,7 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 		"tasks-submit-many":  `[{"function":"f"}]`,
 		"tasks-cancel-many":  `{"ids":["` + id + `"]}`,
 		"tasks-retry-many":   `{"ids":["` + id + `"]}`,
+		"tasks-results":      `{"ids":["` + id + `"]}`,
 		"operations-plan":    `{"kind":"purge","filter":{"error":"ValueError"}}`,
 		"operations-start":   `{"kind":"retry"}`,
 	}

@@ -21,7 +21,7 @@ func RunStore(t *testing.T, open Open) {
 	}{
 		{"Functions", functionCases},
 		{"Policies", policyCases},
-		{"Tasks", taskCases},
+		{"Tasks", taskCases}, {"Results", resultCases},
 		{"Keys", keyCases},
 		{"Listing", listCases},
 		{"Queues", queueCases},

@@ -141,6 +141,38 @@ func (s *Store) Results(ctx context.Context, ids []core.TaskID) ([]*core.Result,
 	return found, ctx.Err()
 }
 
+// ResultsUpTo implements core.TaskStore.
+func (s *Store) ResultsUpTo(ctx context.Context, ids []core.TaskID, maxBytes int) ([]*core.Result, error) {
+	found, err := s.Results(ctx, ids)
+	bytes := 0
+	for i, r := range found {
+		if bytes >= maxBytes && i > 0 {
+			return found[:i], err
+		}
+		if r != nil {
+			bytes += len(r.JSON) + len(r.Pickle)
+		}
+	}
+	return found, err
+}
+
+// Ended implements core.TaskStore.
+func (s *Store) Ended(ctx context.Context, ids []core.TaskID) ([]core.State, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := make([]core.State, len(ids))
+	for i, id := range ids {
+		switch r := s.tasks[id]; {
+		case r == nil:
+		case r.task.State.Terminal():
+			found[i] = r.task.State
+		default:
+			found[i] = core.Queued
+		}
+	}
+	return found, ctx.Err()
+}
+
 // Output implements core.TaskStore.
 func (s *Store) Output(ctx context.Context, id core.TaskID) (core.Output, error) {
 	s.mu.Lock()

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -173,30 +174,95 @@ func (s *Store) Specs(ctx context.Context, ids []core.TaskID, maxBytes int) ([]c
 
 // Results implements core.TaskStore.
 func (s *Store) Results(ctx context.Context, ids []core.TaskID) ([]*core.Result, error) {
-	const op = "read results"
-	found := make([]*core.Result, len(ids))
-	// Their sizes are not known beforehand, and each may have 8 MiB: so few
-	// are what one round trip may bring at worst.
-	const atOnce = 16
-	for from := 0; from < len(ids); from += atOnce {
-		to := min(from+atOnce, len(ids))
-		names := make([]string, 0, to-from)
-		for _, id := range ids[from:to] {
-			names = append(names, s.keys.result(id))
-		}
-		values, err := s.client.MGet(ctx, names...).Result()
+	return s.ResultsUpTo(ctx, ids, math.MaxInt)
+}
+
+// ResultsUpTo implements core.TaskStore. The sizes are not known beforehand, and each
+// result may have 8 MiB: the first part of each comes in one round trip for many, and
+// is all of almost every one; the larger ones come alone.
+func (s *Store) ResultsUpTo(ctx context.Context, ids []core.TaskID, maxBytes int) ([]*core.Result, error) {
+	const op, atOnce, part = "read results", 256, 16 << 10
+	found := make([]*core.Result, 0, len(ids))
+	for bytes := 0; len(found) < len(ids); {
+		some := ids[len(found):min(len(found)+atOnce, len(ids))]
+		starts := make([]*redis.StringCmd, len(some))
+		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, id := range some {
+				starts[i] = p.GetRange(ctx, s.keys.result(id), 0, part-1)
+			}
+			return nil
+		})
 		if err != nil {
 			return nil, s.failed(op, ctx, err)
 		}
-		for i, value := range values {
-			if envelope, ok := value.(string); ok {
-				if found[from+i], err = openResult([]byte(envelope)); err != nil {
+		for i, start := range starts {
+			if bytes >= maxBytes {
+				return found, nil
+			}
+			envelope, err := start.Bytes()
+			if err == nil && len(envelope) == part {
+				envelope, err = s.client.Get(ctx, s.keys.result(some[i])).Bytes()
+				if errors.Is(err, redis.Nil) { // forgotten meanwhile
+					envelope, err = nil, nil
+				}
+			}
+			if err != nil {
+				return nil, s.failed(op, ctx, err)
+			}
+			var r *core.Result
+			if len(envelope) > 0 {
+				if r, err = openResult(envelope); err != nil {
 					return nil, err
 				}
 			}
+			bytes += len(envelope)
+			found = append(found, r)
 		}
 	}
 	return found, nil
+}
+
+// Ended implements core.TaskStore: the indexes tell it for many tasks at once.
+func (s *Store) Ended(ctx context.Context, ids []core.TaskID) ([]core.State, error) {
+	const op = "look whether tasks have ended"
+	found := make([]core.State, len(ids))
+	indexes := []struct {
+		name  string
+		state core.State
+	}{
+		{s.keys.all(), core.Queued},
+		{s.keys.index(core.Completed), core.Completed}, {s.keys.index(core.Failed), core.Failed}, {s.keys.index(core.Cancelled), core.Cancelled},
+	}
+	err := parcels(len(ids), small, func(from, to int) error {
+		answers := make([]*redis.Cmd, len(indexes))
+		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, index := range indexes {
+				words := make([]any, 2, 2+to-from)
+				words[0], words[1] = "ZMSCORE", index.name
+				for _, id := range ids[from:to] {
+					words = append(words, string(id))
+				}
+				answers[i] = p.Do(ctx, words...)
+			}
+			return nil
+		})
+		if err != nil {
+			return s.failed(op, ctx, err)
+		}
+		for i, index := range indexes {
+			scores, err := answers[i].Slice()
+			if err != nil || len(scores) != to-from {
+				return broken(op, "the server answered with %T", answers[i].Val())
+			}
+			for j, score := range scores {
+				if score != nil {
+					found[from+j] = index.state
+				}
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 // Output implements core.TaskStore.

@@ -45,6 +45,7 @@ type asked struct {
 	query        url.Values
 	body         any           // nil = none
 	wait         time.Duration // for which the server is asked to wait
+	patient      time.Duration // for which the body asks it to
 	again        bool          // it may be sent again although it may have arrived
 	once         string        // token by which the server knows it again
 }
@@ -53,7 +54,7 @@ type asked struct {
 // added to the query and to the time that the server is given; after is how long it
 // asks to be left alone.
 func (c *Client) send(ctx context.Context, a asked, into any) (status int, after time.Duration, err error) {
-	span, query := c.timeout+a.wait, a.query
+	span, query := c.timeout+a.wait+a.patient, a.query
 	limited, cancel := context.WithTimeout(ctx, span)
 	defer cancel()
 	if a.wait > 0 {

@@ -174,6 +174,34 @@ type IDs struct {
 	IDs []string `json:"ids" doc:"task ids, at most 1000"`
 }
 
+// Gather asks for the results of many tasks.
+type Gather struct {
+	IDs  []string `json:"ids" doc:"task ids, at most 1000"`
+	Wait Duration `json:"wait,omitzero" doc:"how long to wait for their ends: 30s or a number of seconds; 60s at most; default: not at all"`
+	Need int      `json:"need,omitempty" doc:"answer as soon as so many have ended; default: all" minimum:"0" maximum:"1000"`
+}
+
+// Ending is how one of many tasks stands. Without a state it is unknown, and the
+// problem says so.
+type Ending struct {
+	ID      core.TaskID     `json:"id"`
+	State   core.State      `json:"state,omitempty" doc:"COMPLETED, FAILED or CANCELLED when it has ended; PENDING while it has not" enum:"COMPLETED,FAILED,CANCELLED,PENDING"`
+	Value   json.RawMessage `json:"value,omitempty" doc:"the return value in JSON, of a completed task"`
+	Repr    string          `json:"repr,omitempty" doc:"repr() of the return value, clipped"`
+	Failure *core.Failure   `json:"failure,omitempty" doc:"why it failed"`
+	Pickle  []byte          `json:"pickle,omitempty" doc:"base64 of the pickled value or exception, of a dill call"`
+	Later   bool            `json:"later,omitempty" doc:"it has ended, and its result did not fit into this answer: ask again"`
+	Problem *Problem        `json:"problem,omitempty" doc:"there is no such task, or its result is not kept any more"`
+}
+
+// Pending is the State of a task that has not ended, in an Ending.
+const Pending core.State = "PENDING"
+
+// Endings answers a Gather in the order of its ids.
+type Endings struct {
+	Results []Ending `json:"results"`
+}
+
 // Cancelled says what a cancel did to one task.
 type Cancelled struct {
 	ID      core.TaskID        `json:"id"`
