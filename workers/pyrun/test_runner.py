@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import random
 import struct
 import subprocess
 import sys
@@ -48,6 +49,20 @@ class HostileDict(dict):
 Point = collections.namedtuple("Point", "x y")
 
 
+def some_value(rng, depth=4):
+    """A random value of the kinds that functions return."""
+    atoms = (
+        lambda: None, lambda: rng.random() < 0.5, lambda: rng.randrange(-10, 10), lambda: rng.getrandbits(rng.randrange(1, 90)) - 2**63,
+        lambda: rng.uniform(-1e9, 1e9), lambda: rng.choice((0.0, -0.0, 1e308, 5e-324, float("inf"))), lambda: "".join(map(chr, rng.sample(range(1, 0xD000), 5))),
+        lambda: bytes(rng.sample(range(256), 4)), lambda: complex(rng.random(), 1), lambda: rng.choice(PicklingTest.VALUES),
+    )
+    if depth == 0 or rng.random() < 0.3:
+        return rng.choice(atoms)()
+    some = [some_value(rng, depth - 1) for _ in range(rng.randrange(4))]
+    names = ["".join(rng.sample("abcdef\u00e9\u2603", 3)) for _ in some]
+    return rng.choice((list, tuple, lambda v: dict(zip(names, v)), lambda v: dict(enumerate(v)), lambda v: [v, v]))(some)
+
+
 class ProjectionTest(unittest.TestCase):
     def project(self, value, limit=LIMIT, nodes=1 << 62):
         data = runner.project(value, limit, nodes)
@@ -65,6 +80,16 @@ class ProjectionTest(unittest.TestCase):
         for value in (None, 1, 1.5, "é\x00\\\"", [1, (2, 3)], {"a": [1, {"b": ()}]}, [[], {}, ""], True, -0.0, 1e-7, 2**63):
             self.assertTrue(runner.Plain(LIMIT, 1000).check(value), value)
             self.assertEqual(runner.project(value, LIMIT), runner.Projection(LIMIT, 1000).text(value).encode())
+
+    def test_random_values_in_both_ways(self):
+        rng = random.Random(7)
+        for _ in range(2000):
+            value = some_value(rng)
+            self.assertEqual(runner.project(value, LIMIT), runner.Projection(LIMIT, 1 << 20).text(value).encode(), repr(value))
+        for value in (2**64 - 1, 1 - 2**64, 2**64, -2**64, True, False, None):
+            self.assertEqual(runner.project(value, LIMIT), runner.Projection(LIMIT, 10).text(value).encode())
+            with self.assertRaises(runner.TooLarge):
+                runner.project(value, 1)
 
     def test_what_json_would_coerce(self):
         self.assertEqual(self.project({1: "a"}), {"$map": [[1, "a"]]})
@@ -204,6 +229,16 @@ class DillTest(unittest.TestCase):
             self.assertEqual(repr(dill.loads(runner.dump(value, LIMIT))), repr(theirs))
             self.assertEqual(repr(runner.load(dill.dumps(value))), repr(theirs))
 
+    def test_random_values_as_dill_does(self):
+        rng = random.Random(11)
+        for _ in range(500):
+            value = some_value(rng)
+            ours, theirs = runner.dump(value, LIMIT), dill.dumps(value)
+            want = repr(dill.loads(theirs))
+            self.assertEqual(repr(runner.load(ours)), want)
+            self.assertEqual(repr(dill.loads(ours)), want)
+            self.assertEqual(repr(runner.load(theirs)), want)
+
     def test_functions_and_classes_by_value(self):
         add = self.by_value("K = 3\ndef add(a, b=10):\n    return a + b + K\n", "add")
         self.assertEqual(runner.load(runner.dump([add], LIMIT))[0](1), 14)
@@ -320,6 +355,18 @@ class CallTest(unittest.TestCase):
     def test_async(self):
         self.assertEqual(self.run_source("import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return x\n", [5]), 5)
         self.assertEqual(self.run_source("async def g(): return 6\ndef f(): return g()\n"), 6)
+
+    def test_decoding_is_that_of_the_json_module(self):
+        for text in ("[[1], {}]", " [[1],{}] ", "[1] x", "", "x", "[", '"\\ud800"', "1e999", "NaN", "-Infinity", "123456789012345678901234567890", "[[]]\n", "{}{}"):
+            try:
+                want = repr(json.loads(text))
+            except ValueError as error:
+                want = str(error)
+            try:
+                got = repr(runner.decoded(text))
+            except ValueError as error:
+                got = str(error)
+            self.assertEqual(got, want, text)
 
     def test_bad_arguments(self):
         body = runner.Body({"codec": "source", "entry": "f", "file": "fn.py", "hash": "5" * 64}, b"def f(): pass\n")
