@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"faasctl/core"
+	"faasctl/core/header"
 	"faasctl/workers/pyrun"
 )
 
@@ -39,6 +41,15 @@ func (e *environment) describeSource(ctx context.Context, python, path, entry st
 	}
 	request.Codec, request.Body, request.Python = core.Dill, frozen.Pickle, frozen.Python
 	request.Entry = "" // a pickle is the function itself
+	said, err := header.Read(source)
+	if err != nil {
+		return request, fmt.Errorf("%s: %w", path, err)
+	}
+	if needs := (core.Needs{Python: said.Python}); !needs.Fit(core.Interpreter{Version: frozen.Python}) && !needs.Fit(interpreter) {
+		return request, usage("%s needs %s, and this pickle would be made by Python %s", path, needs, interpreter.Version).
+			WithHint("name another interpreter: --python PATH")
+	}
+	request.Dependencies = said.Dependencies
 	if request.Signature == "" {
 		request.Signature = frozen.Signature
 	}

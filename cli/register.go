@@ -22,11 +22,14 @@ func registerCommand(e *environment) *urfave.Command {
 		Description: "A file with one public function (no _ before its name) needs no ::NAME. Its whole text is kept; it is read\n" +
 			"by Python's own parser and not executed. Registering an equal one again changes nothing.\n" +
 			"--dill imports the file here instead and keeps the function by value, as a pickle.\n\n" +
+			"What it needs stands in a comment at its top (PEP 723), or is said here:\n" +
+			"  # /// script\n  # requires-python = \">=3.10\"\n  # dependencies = [\"numpy>=2\"]\n  # ///\n\n" +
 			"Time-out, retries and limits may change without making another version: what is named here is set, also for\n" +
 			"an equal function; what is not stays, and a new version takes it over from the latest. See faasctl fn set.",
 		Flags: append(append(urlFlags(), policyFlags()...),
 			&urfave.StringFlag{Name: "name", Usage: "register it under another `NAME`"},
 			&urfave.BoolFlag{Name: "dill", Usage: "by value, through the local interpreter and dill"},
+			pythonVersionFlag(), requirementsFlag(),
 			pythonFlag(),
 			outputFlag("table", "json", "id")),
 		Action: func(c *urfave.Context) error {
@@ -66,6 +69,14 @@ func registerCommand(e *environment) *urfave.Command {
 
 func pythonFlag() urfave.Flag {
 	return &urfave.StringFlag{Name: "python", Usage: "`PATH` of the Python interpreter; default: one that has dill [$FAASCTL_PYTHON]"}
+}
+
+func pythonVersionFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "python-version", Usage: "run it only on these `VERSIONS` of Python: 3.11, or a range such as '>=3.10,<3.13'"}
+}
+
+func requirementsFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "requirements", Usage: "`FILE` with packages that it needs, one per line, beside those that it names itself"}
 }
 
 // pythonsFlag is for workers, which may use several.
@@ -112,7 +123,38 @@ func (e *environment) register(ctx context.Context, c *urfave.Context, api *clie
 	if err != nil {
 		return core.Registration{}, err
 	}
-	return api.Register(ctx, request)
+	if err := stateNeeds(c, &request); err != nil {
+		return core.Registration{}, err
+	}
+	registration, err := api.Register(ctx, request)
+	if err == nil && registration.Unfit != "" {
+		e.warn("%s; its calls wait for a worker that can\n  → faasctl worker push auto URL --python PATH adds one", cleanLine(registration.Unfit))
+	}
+	return registration, err
+}
+
+// stateNeeds adds what the flags say that a function needs.
+func stateNeeds(c *urfave.Context, r *core.RegisterRequest) error {
+	if text := c.String("python-version"); text != "" {
+		if err := core.CheckPython(text); err != nil {
+			return err
+		}
+		r.Python = core.CleanPython(r.Python + "," + text)
+	}
+	path := c.String("requirements")
+	if path == "" {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fileError(err)
+	}
+	list, err := core.ParseRequirements(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	r.Dependencies = append(r.Dependencies, list...)
+	return nil
 }
 
 // readSource reads a Python file as far as that can be told without Python.

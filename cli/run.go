@@ -26,6 +26,7 @@ traceback goes to stderr, and the exit code says how it failed. Ctrl-C detaches:
 			&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not show what the function prints, nor how far it has come"},
 			&urfave.BoolFlag{Name: "async", Usage: "print the task's id and do not wait"},
 			&urfave.DurationFlag{Name: "wait", Usage: "wait at most so long, then detach (exit code 10); 0 = until it ends"},
+			pythonVersionFlag(), requirementsFlag(),
 			pythonFlag(),
 			outputFlag(valueFormats...)),
 		Action: e.run,

@@ -18,9 +18,10 @@ var rules = []struct {
 }{
 	{"faasctl/core", []string{"golang.org/x/sync/", "github.com/google/uuid"}, "the domain knows no Redis, socket, HTTP or terminal"},
 	{"faasctl/core/redisstore", []string{"faasctl/core", "github.com/redis/go-redis/v9", "github.com/redis/go-redis/v9/", "github.com/google/uuid", "golang.org/x/"}, "one backend, one library"},
+	{"faasctl/core/header", []string{"faasctl/core", "github.com/BurntSushi/toml"}, "what a Python file says of itself is TOML"},
 	{"faasctl/core/", []string{"faasctl/core", "golang.org/x/sync/", "github.com/google/uuid"}, "models and suites serve every backend"},
 	{"faasctl/tui", []string{"faasctl/core", "github.com/charmbracelet/", "github.com/muesli/termenv", "github.com/mattn/go-runewidth"}, "the dashboard sees the system through its Feed only"},
-	{"faasctl/httpapi", []string{"faasctl/core", "faasctl/httpapi/", "github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/", "github.com/prometheus/client_golang/", "github.com/google/uuid", "golang.org/x/"}, "the doors serve core.Service, whatever is behind it"},
+	{"faasctl/httpapi", []string{"faasctl/core", "faasctl/core/header", "faasctl/httpapi/", "github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/", "github.com/prometheus/client_golang/", "github.com/google/uuid", "golang.org/x/"}, "the doors serve core.Service, whatever is behind it"},
 	{"faasctl/httpapi/", []string{"faasctl/core", "faasctl/httpapi/", "golang.org/x/"}, "a client needs no server"},
 	{"faasctl/workers/zmqloop", []string{"faasctl/core", "faasctl/workers/", "github.com/pebbe/zmq4"}, "sockets live in one place"},
 	{"faasctl/workers/workertest", []string{"faasctl/core", "faasctl/core/memstore", "faasctl/workers/", "github.com/pebbe/zmq4", "golang.org/x/"}, "a suite brings a dispatcher, a store and raw sockets of its own"},
@@ -35,6 +36,7 @@ var only = map[string][]string{
 	"github.com/redis/go-redis/": {"faasctl/core/redisstore"},
 	"github.com/pebbe/zmq4":      {"faasctl/workers/zmqloop", "faasctl/workers/workertest"},
 	"github.com/charmbracelet/":  {"faasctl/tui", "faasctl/cli", "faasctl/cli/colour"},
+	"github.com/BurntSushi/":     {"faasctl/core/header"},
 	"github.com/prometheus/":     {"faasctl/httpapi"},
 	"github.com/HdrHistogram/":   {"faasctl/cli"},
 }

@@ -7,16 +7,17 @@ import (
 
 // RegisterRequest describes a function to register.
 type RegisterRequest struct {
-	Name      string
-	Codec     Codec  // Source or Dill
-	Body      []byte // file text or pickle
-	Entry     string // Source: the function's name in the file
-	File      string // base name of the file, for tracebacks
-	Signature string
-	Doc       string
-	Python    string // versions it needs (see CheckPython), or the minor one it was pickled by; "" = not said
-	Policy    PolicyChange
-	Labels    map[string]string
+	Name         string
+	Codec        Codec  // Source or Dill
+	Body         []byte // file text or pickle
+	Entry        string // Source: the function's name in the file
+	File         string // base name of the file, for tracebacks
+	Signature    string
+	Doc          string
+	Dependencies []string // packages it needs, as pip takes them: see CleanDependencies
+	Python       string   // versions it needs (see CheckPython), or the minor one it was pickled by; "" = not said
+	Policy       PolicyChange
+	Labels       map[string]string
 }
 
 // Registration is the answer to a registration.
@@ -37,6 +38,10 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (Registration
 		Name: r.Name, Codec: r.Codec, Body: r.Body, Entry: r.Entry, File: r.File, Signature: r.Signature,
 		Doc: r.Doc, Python: CleanPython(r.Python), Labels: r.Labels,
 		BodyHash: HashBody(r.Body), BodySize: len(r.Body),
+	}
+	var err error
+	if f.Dependencies, err = CleanDependencies(r.Dependencies); err != nil {
+		return Registration{}, err
 	}
 	if err := s.checkFunction(f); err != nil {
 		return Registration{}, err

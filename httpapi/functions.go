@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"faasctl/core"
+	"faasctl/core/header"
 	"faasctl/httpapi/wire"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -54,7 +55,7 @@ func (s *Server) register(ctx context.Context, _ *none, body *wire.Register) (*a
 	}
 	request := core.RegisterRequest{
 		Name: body.Name, Codec: body.Codec, Body: []byte(body.Body), Entry: body.Entry, File: body.File, Signature: body.Signature,
-		Doc: body.Doc, Python: body.Python, Policy: body.Policy.Change(), Labels: body.Labels,
+		Doc: body.Doc, Python: body.Python, Dependencies: body.Dependencies, Policy: body.Policy.Change(), Labels: body.Labels,
 	}
 	switch request.Codec {
 	case "", core.Source:
@@ -62,6 +63,12 @@ func (s *Server) register(ctx context.Context, _ *none, body *wire.Register) (*a
 		if request.Entry == "" {
 			request.Entry = body.Name
 		}
+		said, err := header.Read(request.Body)
+		if err != nil {
+			return nil, err
+		}
+		request.Python = core.CleanPython(said.Python + "," + request.Python)
+		request.Dependencies = append(said.Dependencies, request.Dependencies...)
 	case core.Dill:
 		var err error
 		if request.Body, err = decodeDill64("body", body.Body); err != nil {

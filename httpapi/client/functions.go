@@ -20,7 +20,7 @@ func (c *Client) Register(ctx context.Context, r core.RegisterRequest) (core.Reg
 	var answer wire.Registration
 	err := c.post(ctx, "/v1/functions", wire.Register{
 		Name: r.Name, Codec: r.Codec, Body: body, Entry: r.Entry, File: r.File, Signature: r.Signature, Doc: r.Doc,
-		Python: r.Python, Policy: wire.PolicyOf(r.Policy), Labels: r.Labels,
+		Python: r.Python, Dependencies: r.Dependencies, Policy: wire.PolicyOf(r.Policy), Labels: r.Labels,
 	}, &answer)
 	if err != nil {
 		return core.Registration{}, err

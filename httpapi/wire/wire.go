@@ -20,15 +20,16 @@ type Problem struct {
 
 // Register asks for a function to be stored.
 type Register struct {
-	Name      string            `json:"name" doc:"letters, digits, _ . -; at most 128" example:"double"`
-	Codec     core.Codec        `json:"codec,omitempty" doc:"what the body is: source (default) or dill" enum:"source,dill"`
-	Body      string            `json:"body" doc:"source: the text of a Python file; dill: base64 of dill.dumps(function)"`
-	Entry     string            `json:"entry,omitempty" doc:"source: the function's name in the file; default: name"`
-	File      string            `json:"file,omitempty" doc:"base name of the file, for tracebacks" example:"fn.py"`
-	Signature string            `json:"signature,omitempty" example:"(a, b=10)"`
-	Doc       string            `json:"doc,omitempty"`
-	Python    string            `json:"python,omitempty" doc:"versions of Python it needs: 3.11, or a range such as >=3.10,<3.13; of a pickle the one that made it" example:"3.11"`
-	Labels    map[string]string `json:"labels,omitempty"`
+	Name         string            `json:"name" doc:"letters, digits, _ . -; at most 128" example:"double"`
+	Codec        core.Codec        `json:"codec,omitempty" doc:"what the body is: source (default) or dill" enum:"source,dill"`
+	Body         string            `json:"body" doc:"source: the text of a Python file; dill: base64 of dill.dumps(function)"`
+	Entry        string            `json:"entry,omitempty" doc:"source: the function's name in the file; default: name"`
+	File         string            `json:"file,omitempty" doc:"base name of the file, for tracebacks" example:"fn.py"`
+	Signature    string            `json:"signature,omitempty" example:"(a, b=10)"`
+	Doc          string            `json:"doc,omitempty"`
+	Dependencies []string          `json:"dependencies,omitempty" doc:"packages it needs, as pip takes them, beside those that its text says" example:"numpy>=2"`
+	Python       string            `json:"python,omitempty" doc:"versions of Python it needs: 3.11, or a range such as >=3.10,<3.13; of a pickle the one that made it" example:"3.11"`
+	Labels       map[string]string `json:"labels,omitempty"`
 	Policy
 }
 
