@@ -197,14 +197,19 @@ func (e *environment) watch(ctx context.Context, api *client.Client, id core.Tas
 func (e *environment) await(ctx context.Context, api *client.Client, id core.TaskID, patience time.Duration) (core.Task, *core.Result, error) {
 	const (
 		oneWait = 30 * time.Second
+		explain = 2 * time.Second  // after which a task that nobody takes is explained
 		giveUp  = 30 * time.Second // of a server that is out of reach
 	)
 	deadline := time.Now().Add(patience)
 	var lost time.Time // when the server went out of reach
+	explained := false
 	for pause := 100 * time.Millisecond; ; {
 		wait := oneWait
+		if !explained {
+			wait = explain
+		}
 		if patience > 0 {
-			wait = max(min(oneWait, time.Until(deadline)), 0)
+			wait = max(min(wait, time.Until(deadline)), 0)
 		}
 		task, result, err := api.Result(ctx, id, wait)
 		late := patience > 0 && !time.Now().Before(deadline)
@@ -213,6 +218,10 @@ func (e *environment) await(ctx context.Context, api *client.Client, id core.Tas
 			return task, result, nil
 		case err == nil:
 			lost, pause = time.Time{}, 100*time.Millisecond
+			if !explained {
+				explained = true
+				e.explainWait(ctx, api, task)
+			}
 			continue
 		case ctx.Err() != nil || core.ClassOf(err) != core.ErrUnavailable || late:
 			return task, nil, err

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +36,8 @@ import (
 //	until PATTERN WORD... run a command again until it ends well and its stdout fits
 //	exits CODE WORD...  run a command that must end with that exit code
 //	lines STREAM N      the last command printed so many lines on stdout or stderr
+//	[pythons]           a second version of Python is here: PYTHON2, its VERSION2, and
+//	                    DILL, a PYTHONPATH by which it imports dill; PYTHON and VERSION1
 //	keep NAME           put what it printed on stdout into a variable
 func TestScripts(t *testing.T) {
 	if testing.Short() {
@@ -53,7 +56,17 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Vars = append(env.Vars, cleanEnv(t, home, "EXAMPLES="+examples, "FAASCTL_URL="+nobody)...)
+			if second, err := secondPython(); err == nil {
+				env.Vars = append(env.Vars, second...)
+			}
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "pythons" {
+				return false, fmt.Errorf("unknown condition %s", name)
+			}
+			_, err := secondPython()
+			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"stack": func(ts *testscript.TestScript, neg bool, words []string) {
@@ -85,7 +98,7 @@ var stacks sync.Map
 
 func begin(ts *testscript.TestScript, words []string) {
 	var env []string
-	for _, name := range []string{"GORACE", "HOME", "TMPDIR", "LC_ALL", "FAASCTL_PYTHON", "XDG_CACHE_HOME", "XDG_STATE_HOME", "PATH", "FAASCTL_DATA", "FAASCTL_REDIS", "FAASCTL_TOKEN_FILE"} {
+	for _, name := range []string{"GORACE", "HOME", "TMPDIR", "LC_ALL", "FAASCTL_PYTHON", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_STATE_HOME", "PATH", "FAASCTL_DATA", "FAASCTL_REDIS", "FAASCTL_TOKEN_FILE"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

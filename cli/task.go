@@ -145,21 +145,26 @@ func taskShowCommand(e *environment) *urfave.Command {
 				if err != nil {
 					return err
 				}
+				cause, _ := whyWaits(ctx, api, task)
 				if as == "json" {
-					return e.jsonLine(taskDocument(task, spec, result, attempts))
+					return e.jsonLine(taskDocument(task, spec, result, attempts, cause.Text))
 				}
 				if !first {
 					_ = e.data([]byte("\n"))
 				}
 				first = false
-				return e.pairs(as, append(describeTask(task, spec, result), describeAttempts(task, attempts)...))
+				rows := describeTask(task, spec, result)
+				if cause.Text != "" {
+					rows = append(rows, [2]string{"waits", cause.Text})
+				}
+				return e.pairs(as, append(rows, describeAttempts(task, attempts)...))
 			})
 		},
 	}
 }
 
 // taskDocument is what task show -o json prints.
-func taskDocument(task core.Task, spec core.Spec, result *core.Result, attempts []core.Attempt) any {
+func taskDocument(task core.Task, spec core.Spec, result *core.Result, attempts []core.Attempt, waits string) any {
 	document := struct {
 		core.Task
 		Timeout string       `json:"timeout,omitempty"`
@@ -173,7 +178,8 @@ func taskDocument(task core.Task, spec core.Spec, result *core.Result, attempts 
 		Call     json.RawMessage   `json:"call,omitempty"` // [args, kwargs]
 		Result   *core.Result      `json:"result,omitempty"`
 		Attempts []core.Attempt    `json:"attempts"`
-	}{Task: task, Retries: spec.Retries, Backoff: spec.Backoff, RetryOn: spec.RetryOn, Labels: spec.Labels, RetryOf: spec.RetryOf,
+		Waits    string            `json:"waits,omitempty"` // why a QUEUED task does
+	}{Waits: waits, Task: task, Retries: spec.Retries, Backoff: spec.Backoff, RetryOn: spec.RetryOn, Labels: spec.Labels, RetryOf: spec.RetryOf,
 		Result: result, Attempts: attempts, Limits: spec.Limits}
 	if spec.Timeout > 0 {
 		document.Timeout = spec.Timeout.String()

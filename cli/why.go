@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -37,6 +38,28 @@ func whyCommand(e *environment) *urfave.Command {
 			})
 		},
 	}
+}
+
+// explainWait says on stderr why a task waits, when it will as long as nobody does
+// something about it.
+func (e *environment) explainWait(ctx context.Context, api *client.Client, task core.Task) {
+	if cause, stuck := whyWaits(ctx, api, task); stuck {
+		e.note("it waits: %s\n  → %s", cleanLine(cause.Text), cause.Command)
+	}
+}
+
+// whyWaits is the first cause of a QUEUED task; stuck says that time alone will not
+// help it.
+func whyWaits(ctx context.Context, api *client.Client, task core.Task) (cause core.Finding, stuck bool) {
+	if task.State != core.Queued {
+		return cause, false
+	}
+	why, err := api.Why(ctx, task.ID)
+	if err != nil || why.Task.State != core.Queued || len(why.Findings) == 0 {
+		return cause, false
+	}
+	cause = why.Findings[0]
+	return cause, slices.Contains([]core.WhyCode{core.WhyNoFit, core.WhyNoWorker, core.WhyNoDispatcher, core.WhyPaused}, cause.Code)
 }
 
 // whyRows name the findings that are no causes.
