@@ -27,9 +27,9 @@ func benchCommand(e *environment) *urfave.Command {
 It starts a stack of its own in a temporary directory, with the defaults of faasctl up, and stops it; with --url it
 measures the server there, and knows the CPU and memory of the client alone. In push and pull, --workers are processes
 with a slot each. Calls are add(n, 1); with --payload they carry so many bytes there and back. Latencies are total =
-from when a call was to be sent until its result was read; submit = until it was accepted; and by the store's clock,
-whose unit is a millisecond, wait = until it was started, run = from there to its end. With --rate they count from the
-schedule, so that a server which falls behind cannot hide it.
+from when a call was to be sent until its result was read; submit = until it was accepted; and of a thousand calls, by the
+store's clock, whose unit is a millisecond: wait = until it was started, run = from there to its end. With --rate they
+count from the schedule, so that a server which falls behind cannot hide it.
 
 Exit code 1 when a result is wrong or missing.`,
 		Flags: []urfave.Flag{
@@ -265,5 +265,5 @@ func (e *environment) benchOnce(ctx context.Context, plan *benchPlan, row *bench
 		return nil, err
 	}
 	run.usage = after.since(before)
-	return run, nil
+	return run, load.times(ctx, run)
 }

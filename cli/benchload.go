@@ -5,9 +5,13 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +30,6 @@ type benchLoad struct {
 	function core.Function
 	data     string       // the payload
 	moved    atomic.Int64 // unix ns of the last result that came
-	lost     atomic.Bool  // nothing has come for too long: nothing is waited for any more
 }
 
 // newBenchLoad registers the function under a name that nobody else has.
@@ -79,6 +82,12 @@ func (l *benchLoad) hangUp() {
 	}
 }
 
+// benchCall is one call that was sent.
+type benchCall struct {
+	n    int
+	sent time.Time // or was to be, by the schedule
+}
+
 // benchBatch is what one request sent.
 type benchBatch struct {
 	first int       // number of its first call
@@ -96,6 +105,12 @@ func (l *benchLoad) run(ctx context.Context, tasks int, moved func(int)) (*bench
 	sent := make(chan benchBatch, tasks) // never blocks who sends: results have a pace of their own
 	var next atomic.Int64
 	l.moved.Store(time.Now().UnixNano())
+	waiting, giveUp := context.WithCancelCause(ctx)
+	run.waiting = waiting
+	var watching sync.WaitGroup
+	watching.Go(func() { l.watch(waiting, giveUp) })
+	defer watching.Wait()
+	defer giveUp(nil)
 	began := time.Now()
 	senders, sending := errgroup.WithContext(ctx)
 	for _, api := range l.apis {
@@ -226,45 +241,140 @@ func (l *benchLoad) wanted(n int) []byte {
 	return strconv.AppendInt(nil, int64(n)+1, 10)
 }
 
-// read collects the results of what was sent.
+// read collects the results of what was sent: of all that has been sent by now, up
+// to a full request's worth.
 func (l *benchLoad) read(ctx context.Context, api *client.Client, run *benchRun, sent <-chan benchBatch) error {
 	for batch := range sent {
-		if err := l.collect(ctx, api, run, batch); err != nil {
+		batches, n := []benchBatch{batch}, len(batch.ids)
+		for more := true; more && n < core.MaxBatch; {
+			select {
+			case batch, more = <-sent:
+				if more {
+					batches, n = append(batches, batch), n+len(batch.ids)
+				}
+			default:
+				more = false
+			}
+		}
+		if err := l.collect(ctx, api, run, batches...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// collect waits for the results of one batch and checks them.
-func (l *benchLoad) collect(ctx context.Context, api *client.Client, run *benchRun, batch benchBatch) error {
-	for i, id := range batch.ids {
-		task, result, err := l.await(ctx, api, id)
+// collect waits for the results of batches and checks them.
+func (l *benchLoad) collect(ctx context.Context, api *client.Client, run *benchRun, batches ...benchBatch) error {
+	due := map[core.TaskID]benchCall{}
+	var ids []core.TaskID
+	for _, batch := range batches {
+		for i, id := range batch.ids {
+			due[id] = benchCall{batch.first + i, batch.sent}
+		}
+		ids = append(ids, batch.ids...)
+	}
+	see := func(e core.Ending) error {
+		call, open := due[e.ID]
+		if e.Err != nil || !open {
+			return e.Err
+		}
+		delete(due, e.ID)
+		l.moved.Store(time.Now().UnixNano())
+		run.ended(call.n, time.Since(call.sent), e, l.wanted(call.n))
+		return nil
+	}
+	err := l.await(run.waiting, api, ids, see)
+	if err != nil && errors.Is(context.Cause(run.waiting), errNothingComes) {
+		err = l.lookOnce(ctx, api, run, due)
+	}
+	for _, batch := range batches {
+		if err == nil {
+			run.done(batch)
+		}
+	}
+	return err
+}
+
+// await calls each for every task when it has ended. A schedule wants to know when
+// that was; otherwise one answer for all is cheaper.
+func (l *benchLoad) await(ctx context.Context, api *client.Client, ids []core.TaskID, each func(core.Ending) error) error {
+	if l.rate > 0 {
+		return api.Gather(ctx, ids, each)
+	}
+	for len(ids) > 0 {
+		endings, err := api.Results(ctx, ids, benchWait)
 		if err != nil {
 			return err
 		}
-		l.moved.Store(time.Now().UnixNano())
-		run.ended(batch.first+i, time.Since(batch.sent), task, result, l.wanted(batch.first+i))
+		var pending []core.TaskID
+		for _, e := range endings {
+			if e.Err == nil && e.Result == nil {
+				pending = append(pending, e.ID)
+			} else if err := each(e); err != nil {
+				return err
+			}
+		}
+		ids = pending
 	}
-	run.done(batch)
 	return nil
 }
 
-// await is nil for a result that is missing: nothing has moved for so long.
-func (l *benchLoad) await(ctx context.Context, api *client.Client, id core.TaskID) (core.Task, *core.Result, error) {
+// lookOnce notes of calls that nothing has come of how they stand.
+func (l *benchLoad) lookOnce(ctx context.Context, api *client.Client, run *benchRun, due map[core.TaskID]benchCall) error {
+	endings, err := api.Results(ctx, slices.Collect(maps.Keys(due)), 0)
+	for _, e := range endings {
+		if e.Err != nil {
+			return e.Err
+		}
+		call := due[e.ID]
+		run.ended(call.n, time.Since(call.sent), e, l.wanted(call.n))
+	}
+	return err
+}
+
+// watch gives up what is waited for when nothing has come for too long.
+func (l *benchLoad) watch(ctx context.Context, giveUp context.CancelCauseFunc) {
+	tick := time.NewTicker(min(l.giveUp, time.Second))
+	defer tick.Stop()
 	for {
-		wait := min(l.giveUp, 10*time.Second)
-		if l.lost.Load() {
-			wait = 0
-		}
-		task, result, err := api.Result(ctx, id, wait)
-		if err != nil || result != nil || wait == 0 {
-			return task, result, err
-		}
-		if time.Since(time.Unix(0, l.moved.Load())) > l.giveUp+l.sleep {
-			l.lost.Store(true)
+		select {
+		case <-tick.C:
+			if time.Since(time.Unix(0, l.moved.Load())) > l.giveUp+l.sleep {
+				giveUp(errNothingComes)
+				return
+			}
+		case <-ctx.Done():
+			return
 		}
 	}
+}
+
+var errNothingComes = errors.New("nothing comes any more")
+
+// benchWait is how long one request for results waits.
+const benchWait = 10 * time.Second
+
+// times reads how long some of the calls of a run waited and ran, by the records
+// of their tasks.
+func (l *benchLoad) times(ctx context.Context, run *benchRun) error {
+	readers, reading := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for range 4 {
+		readers.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(run.sample) {
+					return nil
+				}
+				task, err := l.apis[0].Task(reading, run.sample[i], 0)
+				if err != nil {
+					return err
+				}
+				run.timed(task)
+			}
+		})
+	}
+	return readers.Wait()
 }
 
 // cancelRest takes back what nobody will read.

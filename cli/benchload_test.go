@@ -18,8 +18,8 @@ import (
 // benchStub is a server that answers the calls of a bench without running them.
 type benchStub struct {
 	*stub
-	mu    sync.Mutex
-	calls map[core.TaskID]wire.Call
+	mu      sync.Mutex
+	results map[string]wire.Ending // by task
 	// answer is what call n ends with.
 	answer func(n int) (core.Task, wire.Result)
 	// accept is called with the number of each call before it is accepted.
@@ -27,7 +27,7 @@ type benchStub struct {
 }
 
 func newBenchStub(t *testing.T) *benchStub {
-	b := &benchStub{stub: newStub(t), calls: map[core.TaskID]wire.Call{}, accept: func(int) {}}
+	b := &benchStub{stub: newStub(t), results: map[string]wire.Ending{}, accept: func(int) {}}
 	b.answer = func(n int) (core.Task, wire.Result) {
 		return ended(core.Completed, ""), wire.Result{Value: strconv.AppendInt(nil, int64(n)+1, 10)}
 	}
@@ -38,15 +38,33 @@ func newBenchStub(t *testing.T) *benchStub {
 		n := b.number(call)
 		b.accept(n)
 		task, result := b.answer(n)
-		result.Task = task
-		status := http.StatusOK
-		if !task.State.Terminal() {
-			status = http.StatusAccepted
-		}
-		b.says("GET /v1/tasks/"+string(task.ID)+"/result", status, result)
+		b.mu.Lock()
+		b.results[string(task.ID)] = wire.Ending{ID: task.ID, State: task.State, Value: result.Value, Failure: result.Failure}
+		b.mu.Unlock()
+		b.says("GET /v1/tasks/"+string(task.ID), 200, task)
 		_ = json.NewEncoder(w).Encode(wire.Submitted{ID: task.ID})
 	})
+	b.on("POST /v1/tasks:results", b.gather)
 	return b
+}
+
+// gather answers as the server does, but that it does not wait.
+func (b *benchStub) gather(w http.ResponseWriter, r *http.Request) {
+	var asked wire.Gather
+	_ = json.NewDecoder(r.Body).Decode(&asked)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var answer wire.Endings
+	for _, id := range asked.IDs {
+		answer.Results = append(answer.Results, b.results[id])
+	}
+	if r.Header.Get("Accept") == "application/json" {
+		_ = json.NewEncoder(w).Encode(answer)
+		return
+	}
+	for _, one := range answer.Results {
+		_ = json.NewEncoder(w).Encode(one)
+	}
 }
 
 // number is which call it is.
@@ -72,7 +90,7 @@ func TestBenchSeesWhatIsWrong(t *testing.T) {
 	}{
 		"wrong":   {ended(core.Completed, ""), wire.Result{Value: json.RawMessage("9")}, "returned 9 instead of 4"},
 		"failed":  {ended(core.Failed, core.KindException), wire.Result{Failure: &core.Failure{Kind: core.KindException, Message: "no luck"}}, "FAILED (exception) no luck"},
-		"missing": {core.Task{ID: core.NewTaskID(), State: core.Running}, wire.Result{}, "no result; it is RUNNING"},
+		"missing": {core.Task{ID: core.NewTaskID(), State: wire.Pending}, wire.Result{}, "no result; it has not ended"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBenchStub(t)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -17,7 +18,8 @@ type benchRun struct {
 	seconds float64 // from the first request to the last result
 	usage   benchUsage
 
-	moved func(int)
+	moved   func(int)
+	waiting context.Context // is done when nothing is waited for any more
 
 	mu                       sync.Mutex
 	submit, wait, run, total *hdrhistogram.Histogram // in microseconds
@@ -25,7 +27,11 @@ type benchRun struct {
 	wrong                    []string           // what was wrong, of the first few
 	wrongs                   int                // how many were
 	open                     map[int]benchBatch // accepted and not read, by first call
+	sample                   []core.TaskID      // some of those that ended right
 }
+
+// benchSample is of how many calls about the times are read.
+const benchSample = 1000
 
 // benchMost is the longest latency that is told apart from longer ones.
 const benchMost = time.Hour
@@ -51,30 +57,39 @@ func (r *benchRun) accepted(took time.Duration, batch benchBatch) {
 	r.open[batch.first] = batch
 }
 
-// ended notes how a call ended; result is nil when that is not known.
-func (r *benchRun) ended(n int, took time.Duration, task core.Task, result *core.Result, want []byte) {
+// ended notes how a call stands that has ended, or that is missing.
+func (r *benchRun) ended(n int, took time.Duration, e core.Ending, want []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case result == nil:
-		r.fault("call %d, task %s: no result; it is %s", n, task.ID, task.State)
-	case task.State != core.Completed:
-		kind, message := task.Failure, ""
-		if result.Failure != nil {
-			kind, message = result.Failure.Kind, result.Failure.Message
+	case e.Result == nil:
+		r.fault("call %d, task %s: no result; it has not ended", n, e.ID)
+	case e.State != core.Completed:
+		kind, message := core.FailureKind(""), ""
+		if e.Result.Failure != nil {
+			kind, message = e.Result.Failure.Kind, e.Result.Failure.Message
 		}
-		r.fault("call %d, task %s: %s (%s) %s", n, task.ID, task.State, kind, clip(message, 200))
-	case !bytes.Equal(result.JSON, want):
-		r.fault("call %d, task %s: returned %s instead of %s", n, task.ID, clip(string(result.JSON), 64), clip(string(want), 64))
+		r.fault("call %d, task %s: %s (%s) %s", n, e.ID, e.State, kind, clip(message, 200))
+	case !bytes.Equal(e.Result.JSON, want):
+		r.fault("call %d, task %s: returned %s instead of %s", n, e.ID, clip(string(e.Result.JSON), 64), clip(string(want), 64))
 	default:
 		r.right++
 		record(r.total, took)
-		record(r.wait, task.Started.Sub(task.Submitted))
-		record(r.run, task.Finished.Sub(task.Started))
+		if n%(r.tasks/benchSample+1) == 0 {
+			r.sample = append(r.sample, e.ID)
+		}
 	}
 	if r.moved != nil {
 		r.moved(r.right + r.wrongs)
 	}
+}
+
+// timed notes how long a call waited and ran.
+func (r *benchRun) timed(task core.Task) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	record(r.wait, task.Started.Sub(task.Submitted))
+	record(r.run, task.Finished.Sub(task.Started))
 }
 
 func (r *benchRun) fault(format string, args ...any) {

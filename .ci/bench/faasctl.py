@@ -72,4 +72,7 @@ class Client:
         return self.ask("GET", "/v1/tasks/%s/result?wait=60s" % task)["value"]
 
     def results(self, tasks):
-        return [self.result(task) for task in tasks]
+        values = []
+        for at in range(0, len(tasks), 1000):
+            values += [one["value"] for one in self.ask("POST", "/v1/tasks:results", {"ids": tasks[at:at + 1000], "wait": 60})["results"]]
+        return values
