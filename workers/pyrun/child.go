@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -73,13 +74,14 @@ type child struct {
 	ready  bool
 	bodies bodies
 
+	jailed bool // pid is of the sandbox's launcher
 	usage  usage
 	fresh  bool // its call was to have it for itself
 	served int  // calls that were handed to it to run in itself, not in forks
 }
 
 // spawn starts a child. The caller runs on the pool's forking thread.
-func spawn(c Config, dir string, env []string) (*child, error) {
+func spawn(c Config, jail *jail, dir string, env []string) (*child, error) {
 	ch := &child{python: c.Python, pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, limit: c.frameLimit()}
 	var theirs []int
 	defer func() { closeAll(theirs...) }()
@@ -109,15 +111,36 @@ func spawn(c Config, dir string, env []string) (*child, error) {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize) // smaller ones only cost wake-ups
 	}
 	files := []uintptr{uintptr(null), uintptr(stdout), uintptr(stderr), uintptr(calls), uintptr(results), uintptr(ch.stdout), uintptr(ch.stderr)}
+	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &ch.pidfd}
 	// An interpreter finds its virtual environment by the path it was called by.
-	ch.pid, err = syscall.ForkExec(c.Python, []string{c.Python, "-c", bootstrap, "faasctl-child"}, &syscall.ProcAttr{
-		Dir: dir, Env: env, Files: files,
-		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &ch.pidfd},
-	})
+	program, words, visible := c.Python, []string{c.Python, "-c", bootstrap, "faasctl-child"}, env
+	options := -1
+	if jail != nil {
+		var read int
+		if read, options, err = openArgs(); err != nil {
+			ch.close()
+			return nil, err
+		}
+		files, theirs = append(files, uintptr(read)), append(theirs, read)
+		program, words, visible = jail.program, append([]string{"bwrap", "--args", strconv.Itoa(argsFD), "--"}, words...), []string{}
+		attributes.Setpgid, attributes.Setsid = false, true // no terminal either
+		ch.jailed = true
+	}
+	closeOnExec()
+	ch.pid, err = syscall.ForkExec(program, words, &syscall.ProcAttr{Dir: dir, Env: visible, Files: files, Sys: attributes})
 	if err != nil {
 		ch.pid = -1
 		ch.close()
-		return nil, fmt.Errorf("start %s: %w", c.Python, err)
+		closeAll(options)
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	if jail != nil {
+		closeAll(theirs...)
+		theirs = nil
+		if err := sendArgs(options, jail.arguments(dir, env)); err != nil {
+			ch.reap()
+			return nil, fmt.Errorf("tell %s what to do: %w", program, err)
+		}
 	}
 	setup, _ := json.Marshal(map[string]any{"max_payload": c.MaxPayload, "preload": c.Preload})
 	ch.out = binary.LittleEndian.AppendUint32(ch.out, uint32(len(runnerSource)))
@@ -222,6 +245,9 @@ func (ch *child) reap() syscall.WaitStatus {
 		ch.pid = -1
 	}
 	ch.close()
+	if ch.jailed {
+		wait = outside(wait)
+	}
 	return wait
 }
 

@@ -67,6 +67,17 @@ type Config struct {
 	// own when its calls have ended. Default: 0, never.
 	RecycleMemory int64
 
+	// Sandbox shuts functions in: NoSandbox or Bwrap. Default: NoSandbox.
+	Sandbox string
+
+	// Share lists paths that functions in a sandbox may read, beside what every
+	// program needs; PATH:rw lets them write there. Default: none.
+	Share []string
+
+	// Hide lists paths that no function in a sandbox may see, wherever they lie:
+	// data, keys, tokens. Default: none.
+	Hide []string
+
 	// Logger gets what concerns the children rather than a task. Default: none
 	// (discarded).
 	Logger *slog.Logger
@@ -119,6 +130,9 @@ func (c Config) validate() error {
 	case c.RecycleAfter < 0 || c.RecycleMemory < 0:
 		return core.Errorf(core.ErrInvalid, "", "a child cannot be replaced after a negative number of calls or bytes").
 			WithHint("0 = never")
+	}
+	if c.Sandbox != "" && c.Sandbox != NoSandbox && c.Sandbox != Bwrap {
+		return core.Errorf(core.ErrInvalid, "", "a sandbox cannot be %q", clip(c.Sandbox, 32)).WithHint("choose none or bwrap")
 	}
 	for _, name := range c.Preload {
 		if !moduleName.MatchString(name) {

@@ -1,8 +1,10 @@
 package pyrun
 
 import (
+	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +56,23 @@ func importPath(dirs []string) string {
 		path = append(path, dir)
 	}
 	return strings.Join(path, string(filepath.ListSeparator))
+}
+
+// closeOnExec keeps every descriptor of this process from what it starts: some
+// may have come to us from whoever started us, or from a careless library.
+func closeOnExec() {
+	if unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	names, err := os.ReadDir("/proc/self/fd") // a kernel before 5.11
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
 }
 
 // Undumpable hides this process's memory and environment from the children of

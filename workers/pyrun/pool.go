@@ -42,6 +42,7 @@ type Pool struct {
 	config Config
 	env    []string
 	ready  chan struct{} // closed by the first child that is ready
+	jail   *jail         // nil: functions are not shut in
 	forks  chan func()   // run on the one thread that all children are started from
 	slots  []*slot
 
@@ -69,6 +70,11 @@ func NewPool(c Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{config: c, env: env, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{}}
+	if c.Sandbox == Bwrap {
+		if p.jail, err = newJail(c, env, -1); err != nil {
+			return nil, err
+		}
+	}
 	for i := range c.Slots {
 		s := &slot{pool: p, python: c.Python, bell: -1, log: c.Logger.With("slot", i)}
 		p.slots = append(p.slots, s)

@@ -746,7 +746,7 @@ class Child:
         except OSError as error:
             return self.finish(self.failure(tag, codec, raised(error)))
         if pid == 0:
-            self.inherit(write, tag, number, codec, data)
+            self.inherit(read, write, tag, number, codec, data)
         os.close(write)
         heir = Heir(pid, read, tag, self.limit)
         result = heir.result()
@@ -758,11 +758,12 @@ class Child:
         end.told["wait"] = heir.status
         return self.finish(self.failure(tag, codec, end))
 
-    def inherit(self, write, tag, number, codec, data):
+    def inherit(self, read, write, tag, number, codec, data):
         """The life of a fork. Its pipes to the parent were closed by leave_pipes."""
         status = 70
         try:
             os.dup2(write, self.pipes.results, False)
+            os.close(read)
             os.close(write)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self.pid = os.getpid()

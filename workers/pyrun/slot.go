@@ -127,7 +127,7 @@ func (s *slot) spawn() {
 	config := s.pool.config
 	config.Python = s.uses
 	s.pool.forks <- func() {
-		ch, err := spawn(config, s.dir, s.pool.env)
+		ch, err := spawn(config, s.pool.jail, s.dir, s.pool.env)
 		answer <- started{ch, err}
 	}
 	got := <-answer
