@@ -91,6 +91,10 @@ func (m *Model) inSight() map[string]target {
 		if d, ok := known[Detail](m); ok {
 			all[string(d.Task.ID)] = taskTarget(d.Task)
 		}
+	case whyScreen:
+		if why, ok := known[core.Why](m); ok {
+			all[string(why.Task.ID)] = taskTarget(why.Task)
+		}
 	case workersScreen:
 		for _, w := range m.picture().workers {
 			all[string(w.ID)] = workerTarget(w)
@@ -101,11 +105,17 @@ func (m *Model) inSight() map[string]target {
 
 // chosen are the ids to act on: what is marked, else the row of the cursor.
 func (m *Model) chosen() []string {
+	if pl := m.here(); len(pl.marks) > 0 {
+		return slices.Sorted(maps.Keys(pl.marks))
+	}
+	return m.chosenRow()
+}
+
+// chosenRow is the id that the screen is about, or its row of the cursor.
+func (m *Model) chosenRow() []string {
 	pl := m.here()
 	switch {
-	case len(pl.marks) > 0:
-		return slices.Sorted(maps.Keys(pl.marks))
-	case pl.screen == taskScreen && pl.task != "":
+	case pl.screen&texts != 0 && pl.task != "":
 		return []string{string(pl.task)}
 	case pl.screen&lists != 0:
 		if ids := m.panels[pl.screen].ids(m, pl); len(ids) > 0 {

@@ -22,6 +22,8 @@ const (
 	// that a slow server is asked less.
 	askShare = 2
 
+	goesOn = 2 * time.Second // what is told of one task changes with time alone
+
 	fewTasks    = 20   // the least that a page of tasks holds
 	manyTasks   = 500  // and when they are filtered or sorted here
 	runningMany = 1000 // the index of running tasks is read whole; more than so many is dear
@@ -34,6 +36,8 @@ type question struct {
 	ask func(ctx context.Context, b Backend) (any, error)
 	// every is how long it rests at least. Default: askEvery.
 	every time.Duration
+	// again is when it is asked again although no number has changed. Default: never.
+	again time.Duration
 }
 
 // answer is what came back; an error leaves the value before it in place.
@@ -77,7 +81,9 @@ func (m *Model) refresh() tea.Cmd {
 		return nil
 	}
 	if d.now.key == q.key { // a frozen screen, too, may ask what it never knew
-		if _, stale := p.stale(); m.frozen() || stale || p.now.Sub(d.asked) < d.rests(q) || d.now.err == nil && d.when == changes(p.numbers) && !d.due {
+		rested := p.now.Sub(d.asked)
+		still := d.now.err == nil && d.when == changes(p.numbers) && !d.due && (q.again == 0 || rested < q.again)
+		if _, stale := p.stale(); m.frozen() || stale || rested < d.rests(q) || still {
 			return nil
 		}
 	}
@@ -120,19 +126,24 @@ func (m *Model) question() question {
 	switch pl.screen {
 	case overview:
 		n := m.tasksShown()
-		return question{"overview", func(ctx context.Context, b Backend) (any, error) { return current(ctx, b, n) }, m.live.pace(core.Running)}
+		return question{key: "overview", ask: func(ctx context.Context, b Backend) (any, error) { return current(ctx, b, n) }, every: m.live.pace(core.Running), again: m.progresses()}
 	case tasksScreen:
 		return m.aboutTasks(pl)
 	case taskScreen:
 		if pl.task == "" {
 			return question{}
 		}
-		return question{"task " + string(pl.task), func(ctx context.Context, b Backend) (any, error) { return b.Detail(ctx, pl.task) }, 0}
+		return question{key: "task " + string(pl.task), ask: func(ctx context.Context, b Backend) (any, error) { return b.Detail(ctx, pl.task) }, again: goesOn}
+	case whyScreen:
+		if pl.task == "" {
+			return question{}
+		}
+		return question{key: "why " + string(pl.task), ask: func(ctx context.Context, b Backend) (any, error) { return b.Why(ctx, pl.task) }, again: goesOn}
 	case failuresScreen:
-		return question{"failures", func(ctx context.Context, b Backend) (any, error) { return b.Failures(ctx) }, 0}
+		return question{key: "failures", ask: func(ctx context.Context, b Backend) (any, error) { return b.Failures(ctx) }}
 	case eventsScreen:
 		before, _ := m.desk.now.value.(eventLog)
-		return question{"events", before.more, 0}
+		return question{key: "events", ask: before.more}
 	}
 	return question{}
 }
@@ -150,7 +161,17 @@ func (m *Model) aboutTasks(pl *place) question {
 		f.Limit = max(f.Limit, manyTasks)
 	}
 	f.Limit = min(f.Limit, core.MaxBatch)
-	return question{key, func(ctx context.Context, b Backend) (any, error) { return b.Tasks(ctx, f) }, m.live.pace(f.State)}
+	return question{key: key, ask: func(ctx context.Context, b Backend) (any, error) { return b.Tasks(ctx, f) }, every: m.live.pace(f.State), again: m.progresses()}
+}
+
+// progresses is when a list is asked for again because a task in it says how far it
+// has come, which no number tells; 0 for never.
+func (m *Model) progresses() time.Duration {
+	page, _ := m.desk.now.value.(core.TaskPage)
+	if slices.ContainsFunc(page.Tasks, func(t core.Task) bool { return t.State == core.Running && t.Progress != nil }) {
+		return time.Second
+	}
+	return 0
 }
 
 // pace is how often tasks in a state may be asked for.

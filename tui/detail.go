@@ -30,14 +30,11 @@ func (m *Model) detailLines(w int) []line {
 	t, pl := m.theme, m.here()
 	d, ok := known[Detail](m)
 	if !ok {
-		head := t.ruled("task", clean(string(pl.task)), w)
-		if a := m.desk.now; a.err != nil && a.key == m.question().key {
-			return []line{head, {{" " + t.failed + " ", bad}, {clean(a.err.Error()), plain}}}
-		}
-		if pl.task == "" {
-			return []line{head, {{" no task was looked at yet " + t.dot + " choose one among the tasks: 2", dim}}}
-		}
-		return []line{head, {{" asking" + t.cut, dim}}}
+		return []line{t.ruled("task", clean(string(pl.task)), w), m.unknown()}
+	}
+	log := m.picture().log
+	if r := log.record; r != nil && log.task == d.Task.ID && !d.Task.State.Terminal() { // it is told as it changes
+		d.Task.State, d.Task.Progress, d.Task.Attempt, d.Task.Worker, d.Task.Cancelling = r.State, r.Progress, r.Attempt, r.Worker, r.Cancelling
 	}
 	v := taskView{&d.Task, m.picture()}
 	glyph, _, as := t.state(v.State, v.retried())
@@ -51,6 +48,9 @@ func (m *Model) detailLines(w int) []line {
 	if took, did := v.took(); did {
 		fact("ran", millis(float64(took)/float64(time.Millisecond)))
 	}
+	if p := v.Progress; p != nil {
+		out = append(out, append(line{{" " + fit("progress", factWidth-1, false, ""), dim}}, t.progress(*p, 20)...))
+	}
 	fact("worker", string(v.Worker))
 	fact("queue", fmt.Sprintf("%s, priority %d", v.Queue, v.Priority))
 	fact("attempt", fmt.Sprintf("%d of %d", v.Attempt, d.Spec.Retries+1))
@@ -63,9 +63,12 @@ func (m *Model) detailLines(w int) []line {
 	if r := d.Result; r != nil {
 		out = append(out, m.resultLines(r, w)...)
 	}
+	out = append(out, m.timeline(d.Events, w)...)
+	if shown := m.logLines(&log, w); log.task == d.Task.ID && len(shown) > 0 {
+		return append(out, shown...) // last, where it grows
+	}
 	out = append(out, m.printed("stdout", d.Output.Stdout, w)...)
-	out = append(out, m.printed("stderr", d.Output.Stderr, w)...)
-	return append(out, m.timeline(d.Events, w)...)
+	return append(out, m.printed("stderr", d.Output.Stderr, w)...)
 }
 
 // resultLines is what the task ended with.
@@ -119,11 +122,11 @@ func (m *Model) timeline(events []core.Event, w int) []line {
 	if len(events) == 0 {
 		return nil
 	}
-	out := []line{m.theme.ruled("timeline", plural(int64(len(events)), "event"), w)}
+	out := []line{m.theme.ruled("timeline", plural(int64(len(events)), "event")+", UTC", w)}
 	before := events[0].At
 	for _, e := range events[:min(len(events), mostLines)] {
 		l := line{
-			{" " + e.At.Format("15:04:05.000"), dim},
+			{" " + e.At.UTC().Format("15:04:05.000"), dim},
 			{" " + padded("+"+millis(float64(e.At.Sub(before))/float64(time.Millisecond)), 8, true), dim},
 			{" " + fit(strings.TrimPrefix(clean(string(e.Kind)), "task."), 10, false, m.theme.cut), strong},
 		}

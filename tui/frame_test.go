@@ -57,6 +57,8 @@ var acting = map[string][]string{
 	"did":     {"2", "V", "c", "y"},
 	"copied":  {"2", "Y"},
 	"stop":    {"OWN", "q"},
+	"why":     {"2", "j", "j", "w"},
+	"live":    {"2", "enter", "HEAR", "f"},
 }
 
 func init() {
@@ -65,9 +67,12 @@ func init() {
 			feedAll(m, lively())
 			m.backend, m.ctx, m.clipboard = stillBackend{}, context.Background(), io.Discard
 			for _, key := range keys {
-				if key == "OWN" { // the stack of this process
+				switch key {
+				case "OWN": // the stack of this process
 					m.ends = 20 * time.Second
-				} else {
+				case "HEAR": // what the task prints
+					m.Update(Batch{At: m.live.now, News: []News{NewsOutput{Round: m.live.log.round, News: fixtureNews(taskID(1))}}})
+				default:
 					play(m, key)
 				}
 			}

@@ -16,7 +16,7 @@ func jumps() []string {
 	for _, s := range screenNames {
 		out = append(out, s.name)
 	}
-	return append(out, "help", "quit")
+	return append(out, "why", "help", "quit")
 }
 
 // jumpTo goes where text says: a screen, with a filter if it is a list, or
@@ -43,8 +43,8 @@ func (m *Model) jumpTo(text string) (tea.Cmd, error) {
 		return nil, nil
 	case name == "quit":
 		return m.quit("q"), nil
-	case name == "task":
-		return nil, m.jumpToTask(rest)
+	case textNames[name] != 0:
+		return nil, m.jumpToTask(rest, textNames[name])
 	}
 	pl, _ := placeNamed(name)
 	if rest != "" {
@@ -62,11 +62,11 @@ func (m *Model) jumpTo(text string) (tea.Cmd, error) {
 
 // jumpToTask opens a task by its id, or by the beginning or the end of one that
 // is in sight.
-func (m *Model) jumpToTask(text string) error {
+func (m *Model) jumpToTask(text string, to screen) error {
 	text = strings.ToLower(text)
 	if text == "" {
 		if m.lastTask == "" {
-			return fmt.Errorf("task needs an id: Tab completes those in sight")
+			return fmt.Errorf("task and why need an id: Tab completes those in sight")
 		}
 		text = string(m.lastTask)
 	}
@@ -87,7 +87,7 @@ func (m *Model) jumpToTask(text string) error {
 			return fmt.Errorf("%q may be any of %d tasks in sight", clip(clean(text), 36, m.theme.cut), len(found))
 		}
 	}
-	m.open(&place{screen: taskScreen, task: id})
+	m.open(&place{screen: to, task: id})
 	return nil
 }
 

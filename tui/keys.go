@@ -48,13 +48,14 @@ var bindings = []binding{
 	{keys: []string{"q"}, label: "q", word: "quit", help: "Leave; tasks go on. Ctrl-C does the same anywhere.", where: everywhere, action: (*Model).quit,
 		ends: &wording{"stop", "Stop the stack: what runs has its time to end. Ctrl-C does, unasked."}},
 	{keys: []string{"?"}, label: "?", word: "help", help: "Open or close this page.", where: everywhere, action: (*Model).toggleHelp},
-	{keys: []string{"esc"}, label: "esc", word: "back", help: "Take back marks, then the filter; then go back to where you came from.", where: lists | taskScreen | helping, action: (*Model).back},
+	{keys: []string{"esc"}, label: "esc", word: "back", help: "Take back marks, then the filter; then go back to where you came from.", where: lists | texts | helping, action: (*Model).back},
 	{keys: []string{"enter"}, label: "enter", word: "open", help: "Go on to what the row is about; from the overview to the tasks.", where: overview | lists, action: (*Model).enter},
-	{keys: []string{"c"}, label: "c", word: "cancel", help: "Cancel the marked tasks, or this one.", where: tasksScreen | taskScreen, deed: cancelDeed},
-	{keys: []string{"r"}, label: "r", word: "again", help: "Run ended tasks again, with the same arguments, as new tasks.", where: tasksScreen | taskScreen, deed: retryDeed},
+	{keys: []string{"c"}, label: "c", word: "cancel", help: "Cancel the marked tasks, or this one.", where: tasksScreen | texts, deed: cancelDeed},
+	{keys: []string{"r"}, label: "r", word: "again", help: "Run ended tasks again, with the same arguments, as new tasks.", where: tasksScreen | texts, deed: retryDeed},
 	{keys: []string{"r"}, label: "r", word: "again", help: "Run the dead letters of this group again, as new tasks.", where: failuresScreen, action: (*Model).retryGroup},
 	{keys: []string{"x"}, label: "x", word: "forget", help: "Purge the dead letters of this group: they are forgotten.", where: failuresScreen, action: (*Model).purgeGroup, bulk: true},
 	{keys: []string{"d"}, label: "d", word: "drain", help: "Let the marked workers, or this one, end what they hold and leave.", where: workersScreen, deed: drainDeed},
+	{keys: []string{"w"}, label: "w", word: "why", help: "Say why this task waits, runs long, was tried again or ended as it did.", where: tasksScreen | taskScreen, action: (*Model).why},
 	{keys: []string{"/"}, label: "/", word: "filter", help: "Show some rows only: fn=resize state=failed worker=w-2 !ok", where: lists, action: (*Model).openFilter},
 	{keys: []string{"u"}, label: "u", help: "Undo what was last done to many tasks, as far as that goes.", where: screens, action: (*Model).undo},
 	{keys: []string{"C"}, label: "C", word: "cancel all", help: "Cancel all tasks that the filter selects, also those out of sight.", where: tasksScreen, action: (*Model).bulkCancel, bulk: true},
@@ -64,11 +65,11 @@ var bindings = []binding{
 	{keys: []string{":"}, label: ":", word: "jump", help: "Go to a screen or a task: tasks failed, workers, task ID", where: everywhere, action: (*Model).openJump},
 	{keys: []string{"s"}, label: "s", word: "sort", help: "Sort in another order.", where: lists, action: (*Model).sort},
 	{keys: []string{"p"}, label: "p", word: "freeze", help: "Hold the picture while the system goes on; again to let go.", where: screens, action: (*Model).freeze},
-	{keys: []string{"f"}, label: "f", word: "follow", help: "Stay at the first row as new ones come.", where: lists, action: (*Model).follow},
+	{keys: []string{"f"}, label: "f", word: "follow", help: "Stay at the first row as new ones come; of a task, at the end of what it prints.", where: lists | taskScreen, action: (*Model).follow},
 	{keys: []string{"V"}, label: "V", word: "mark all", help: "Mark every row listed here, or take all marks away.", where: tasksScreen | workersScreen, action: (*Model).markAll},
 	{keys: []string{"y", "Y"}, label: "y", word: "copy", help: "Copy the id by OSC 52, if the terminal lets it; Y the command that opens it.", where: screens, action: (*Model).copy},
 	{keys: []string{"up", "k", "down", "j", "pgup", "pgdown", "home", "g", "end", "G"}, label: "arrows", help: "Move; k, j, g and G, PgUp and PgDn as well.",
-		where: lists | taskScreen | helping, action: (*Model).move},
+		where: lists | texts | helping, action: (*Model).move},
 	{keys: []string{"ctrl+z"}, label: "ctrl-z", help: "Suspend; fg in the shell comes back.", where: always, action: (*Model).suspendAll,
 		ends: &wording{"", "Suspend the whole stack, after a question; fg in the shell comes back."}},
 	{keys: []string{"ctrl+c"}, label: "ctrl-c", help: "Leave, from anywhere.", where: always, action: (*Model).quit,
@@ -192,8 +193,16 @@ func (m *Model) number(key string) tea.Cmd {
 	return nil
 }
 
-func (m *Model) sort(string) tea.Cmd   { m.panels[m.here().screen].sort(m.here()); return nil }
-func (m *Model) follow(string) tea.Cmd { m.here().follow = !m.here().follow; return nil }
+func (m *Model) sort(string) tea.Cmd { m.panels[m.here().screen].sort(m.here()); return nil }
+
+// follow stays where new rows or lines come; letting go leaves what is shown.
+func (m *Model) follow(string) tea.Cmd {
+	pl := m.here()
+	if pl.follow = !pl.follow; pl.screen == taskScreen && !pl.follow {
+		pl.scroll = max(0, len(m.textLines(m.w))-m.textRoom())
+	}
+	return nil
+}
 
 func (m *Model) freeze(string) tea.Cmd {
 	if m.held != nil {
@@ -215,8 +224,12 @@ func (m *Model) move(key string) tea.Cmd {
 		m.helpScroll = max(0, min(m.helpScroll+by, len(m.help.lines(m.ends > 0))-m.textRoom()))
 		return nil
 	}
-	if pl.screen == taskScreen {
-		pl.scroll = max(0, min(pl.scroll+by, len(m.detailLines(m.w))-m.textRoom()))
+	if pl.screen&texts != 0 {
+		end := max(0, len(m.textLines(m.w))-m.textRoom())
+		if pl.follow && by < 0 {
+			pl.follow, pl.scroll = false, end
+		}
+		pl.scroll = max(0, min(pl.scroll+by, end))
 		return nil
 	}
 	ids := m.panels[pl.screen].ids(m, pl)

@@ -32,9 +32,10 @@ type Model struct {
 	held       *picture // what is shown while it is frozen
 	panels     map[screen]panel
 
-	ctx       context.Context // of everything that is asked
-	backend   Backend         // answers questions; nil for none
-	clipboard io.Writer       // takes what is copied; nil for none
+	ctx       context.Context                   // of everything that is asked
+	backend   Backend                           // answers questions; nil for none
+	clipboard io.Writer                         // takes what is copied; nil for none
+	listen    func(round int, task core.TaskID) // says whose output is wanted; nil for nobody's
 	desk      desk
 	journal   journal
 
@@ -64,11 +65,33 @@ func (m *Model) Init() tea.Cmd { return nil }
 
 // Update takes in a Batch, a key or the size of the screen.
 func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	_, cmd := m.update(msg)
+	m.attend()
+	return m, cmd
+}
+
+// attend listens to the task that is looked at.
+func (m *Model) attend() {
+	pl, log := m.here(), &m.live.log
+	task := core.TaskID("")
+	if pl.screen == taskScreen {
+		task = pl.task
+	}
+	if log.task == task {
+		return
+	}
+	*log = taskLog{task: task, round: log.round + 1}
+	if m.listen != nil {
+		m.listen(log.round, task)
+	}
+}
+
+func (m *Model) update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case Batch:
-		before := m.live.operations
+		operations, record := m.live.operations, m.live.log.record
 		m.live.fold(msg)
-		m.desk.due = m.desk.due || moved(before, m.live.operations)
+		m.desk.due = m.desk.due || moved(operations, m.live.operations) || record != m.live.log.record
 		m.passed()
 		return m, m.refresh()
 	case answer:
@@ -128,8 +151,12 @@ func (m *Model) lines() []line {
 	switch pl := m.here(); {
 	case m.helping:
 		out = append(out, m.scrolled(m.help.lines(m.ends > 0), m.helpScroll, room)...)
-	case pl.screen == taskScreen:
-		out = append(out, m.scrolled(m.detailLines(m.w), pl.scroll, room)...)
+	case pl.screen&texts != 0:
+		from := pl.scroll
+		if pl.follow {
+			from = 1 << 20
+		}
+		out = append(out, m.scrolled(m.textLines(m.w), from, room)...)
 	case pl.screen != overview:
 		out = append(out, pad(m.panels[pl.screen].lines(m, pl, m.w, room), room)...)
 	default:
@@ -151,6 +178,14 @@ func (m *Model) tasksShown() int {
 		return onceTasks
 	}
 	return max(1, share(m.h, len(m.picture().workers)).tasks-2)
+}
+
+// textLines is a screen about one task, as long as it needs to be.
+func (m *Model) textLines(w int) []line {
+	if m.here().screen == whyScreen {
+		return m.whyLines(w)
+	}
+	return m.detailLines(w)
 }
 
 // scrolled is the part of a text that is looked at, h lines; the last of them says

@@ -13,6 +13,10 @@ type Feed interface {
 	// ten times a second and at least every second or so, until ctx is done or
 	// each fails. It may reconnect by itself, and is then whole again.
 	Top(ctx context.Context, each func(t core.Top, whole bool) error) error
+	// Follow calls each with what a task prints, from a position on, and with its
+	// record when that has changed, until the task has ended (nil), ctx is done or
+	// each fails.
+	Follow(ctx context.Context, id core.TaskID, from core.Position, each func(core.News) error) error
 }
 
 // Reader answers questions about single things. Its methods may be called
@@ -20,6 +24,8 @@ type Feed interface {
 type Reader interface {
 	// Tasks returns one page of tasks, newest first.
 	Tasks(ctx context.Context, filter core.TaskFilter) (core.TaskPage, error)
+	// Why says why a task waits, runs long or ended as it did, and what helps.
+	Why(ctx context.Context, id core.TaskID) (core.Why, error)
 	// Detail returns all there is to know of one task.
 	Detail(ctx context.Context, id core.TaskID) (Detail, error)
 	// Failures groups failed tasks by what they died of.
@@ -73,7 +79,15 @@ type (
 	}
 	// NewsDown says that there is no picture to be had.
 	NewsDown struct{ Err error }
+	// NewsOutput is what was heard of the task that is listened to.
+	NewsOutput struct {
+		Round int // of listening
+		News  []core.News
+		Lost  int64 // bytes of output that were dropped here
+		Err   error // why nothing is heard now; nil when all is well
+	}
 )
 
-func (NewsTop) news()  {}
-func (NewsDown) news() {}
+func (NewsTop) news()    {}
+func (NewsDown) news()   {}
+func (NewsOutput) news() {}

@@ -25,7 +25,8 @@ type picture struct {
 	queues      []core.QueueInfo
 	operations  []core.Operation
 	store       core.StoreInfo
-	repaired    int64 // by then, when the first picture came
+	log         taskLog // of the task that is looked at
+	repaired    int64   // by then, when the first picture came
 
 	answered time.Time // when the last news arrived
 	trouble  error     // why there is no newer one; nil when all is well
@@ -51,6 +52,8 @@ func (p *picture) fold(b Batch) {
 			p.foldTop(n)
 		case NewsDown:
 			p.trouble = n.Err
+		case NewsOutput:
+			p.log.fold(n)
 		}
 	}
 	p.now = b.At
@@ -59,7 +62,7 @@ func (p *picture) fold(b Batch) {
 func (p *picture) foldTop(n NewsTop) {
 	t := n.Top
 	if p.seen && p.another(t) {
-		*p = picture{in: p.in, out: p.out, failures: p.failures, answered: p.answered, seen: true}
+		*p = picture{in: p.in, out: p.out, failures: p.failures, answered: p.answered, seen: true, log: p.log}
 	}
 	first := !p.seen || p.numbers == core.TopNumbers{}
 	p.take(t)

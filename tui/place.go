@@ -22,9 +22,11 @@ const (
 	helping
 	typing   // at a prompt
 	planning // before something is done
+	whyScreen
 
 	lists      = tasksScreen | workersScreen | functionsScreen | queuesScreen | failuresScreen | eventsScreen
-	screens    = overview | lists | taskScreen
+	texts      = taskScreen | whyScreen // about one task
+	screens    = overview | lists | texts
 	everywhere = screens | helping
 	always     = everywhere | typing | planning
 )
@@ -38,12 +40,15 @@ var screenNames = []struct {
 	{queuesScreen, "queues"}, {failuresScreen, "failures"}, {eventsScreen, "events"}, {taskScreen, "task"},
 }
 
+// textNames are the words of the screens about one task.
+var textNames = map[string]screen{"task": taskScreen, "why": whyScreen}
+
 // placeNamed is the place that a word of the command line names.
 func placeNamed(text string) (*place, bool) {
 	name, id, _ := strings.Cut(text, "/")
-	if name == "task" {
+	if screen := textNames[name]; screen != 0 {
 		task, err := core.ParseTaskID(id)
-		return &place{screen: taskScreen, task: task}, err == nil
+		return &place{screen: screen, task: task}, err == nil
 	}
 	for _, s := range screenNames {
 		if s.name == text || text == "" && s.screen == overview {
@@ -63,7 +68,7 @@ type place struct {
 	cursor string // the id of the row; "" is the first
 	index  int    // where that row was, for when it is gone
 	sort   int
-	follow bool              // the cursor stays at the first row
+	follow bool              // the cursor stays at the first row; of a task, at its last line
 	marks  map[string]target // rows to act on, as they were when they were marked
 	before []core.TaskID     // of each further page of tasks
 	scroll int               // lines above the first that is shown
@@ -128,7 +133,7 @@ func (m *Model) open(pl *place) {
 	if len(m.stack) > 50 {
 		m.stack = slices.Delete(m.stack, 1, 2)
 	}
-	if pl.screen == taskScreen {
+	if pl.screen&texts != 0 {
 		m.lastTask = pl.task
 	}
 	m.stack = append(m.stack, pl)

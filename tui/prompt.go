@@ -182,7 +182,7 @@ func (m *Model) choices(before, word string) []string {
 		if name == "" {
 			return jumps()
 		}
-		if name == "task" {
+		if textNames[name] != 0 {
 			if strings.TrimSpace(rest) != "" {
 				return nil
 			}

@@ -20,7 +20,7 @@ const (
 	retryMax   = 2 * time.Second
 )
 
-// pump reads the feed and hands the picture on in batches. It owns two
+// pump reads the feed and hands the picture on in batches. It owns three
 // goroutines, and run waits for them.
 type pump struct {
 	feed Feed
@@ -28,14 +28,17 @@ type pump struct {
 	send func(Batch) // blocks while the screen is busy; run's goroutine only
 
 	bell chan struct{} // there is news
+	turn chan struct{} // another task is to be listened to
 
 	mu     sync.Mutex
 	latest *NewsTop // since the last batch; older ones are part of it
 	down   error    // since the last batch
+	want   wanted
+	heard  heard
 }
 
 func newPump(feed Feed, now func() time.Time, send func(Batch)) *pump {
-	return &pump{feed: feed, now: now, send: send, bell: make(chan struct{}, 1)}
+	return &pump{feed: feed, now: now, send: send, bell: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 }
 
 // run works until ctx is done. It fails only when the feed's code panics.
@@ -43,7 +46,7 @@ func (p *pump) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
-	for _, work := range []func(context.Context){p.read, p.deliver} {
+	for _, work := range []func(context.Context){p.read, p.hear, p.deliver} {
 		all.Go(func() {
 			defer func() {
 				if r := recover(); r != nil {
@@ -130,7 +133,10 @@ func (p *pump) take() Batch {
 	if p.down != nil {
 		batch.News = append(batch.News, NewsDown{p.down})
 	}
-	p.latest, p.down = nil, nil
+	if h := p.heard; h.fresh {
+		batch.News = append(batch.News, NewsOutput{h.round, h.news, h.lost, h.err})
+	}
+	p.latest, p.down, p.heard = nil, nil, heard{}
 	return batch
 }
 

@@ -29,6 +29,11 @@ func (f *fakeFeed) set(down error) {
 	f.down = down
 }
 
+func (f *fakeFeed) Follow(ctx context.Context, _ core.TaskID, _ core.Position, _ func(core.News) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 func (f *fakeFeed) Top(ctx context.Context, each func(core.Top, bool) error) error {
 	f.mu.Lock()
 	down := f.down

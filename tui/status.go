@@ -85,7 +85,7 @@ func (m *Model) link(deep bool) string {
 	pl := m.here()
 	id := ""
 	switch {
-	case pl.screen == taskScreen:
+	case pl.screen&texts != 0:
 		id = string(pl.task)
 	case pl.screen&lists != 0:
 		id = m.panels[pl.screen].named(m, pl)
@@ -97,6 +97,9 @@ func (m *Model) link(deep bool) string {
 	command := "faasctl top "
 	if m.url != "" && m.url != defaultURL {
 		command += "--url " + m.url + " "
+	}
+	if pl.screen == whyScreen && id != "" {
+		return command + "why/" + id
 	}
 	if pl.screen&(taskScreen|tasksScreen) != 0 && id != "" {
 		return command + "task/" + id

@@ -56,6 +56,8 @@ func (t *theme) stateOf(r taskView) line {
 		word += " " + clean(string(r.Failure))
 	case r.Cancelling && !r.State.Terminal():
 		word, as = "cancelling", warn
+	case r.State == core.Running && r.Progress != nil:
+		word += " " + share100(*r.Progress)
 	case r.Attempt > 1:
 		word += fmt.Sprintf(", try %d", r.Attempt)
 	}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
@@ -159,6 +160,29 @@ func (t *theme) state(s core.State, retried bool) (glyph, word string, as role) 
 		return t.cancelled, "cancelled", warn
 	}
 	return "?", "unknown", dim
+}
+
+// progress is a bar of w cells, where there is a total, and how far a task says that
+// it has come.
+func (t *theme) progress(p core.Progress, w int) line {
+	text := fmt.Sprintf("%.6g", p.Done)
+	var out line
+	if p.Total > 0 {
+		out = append(t.bar(int(float64(w)*min(max(p.Done/p.Total, 0), 1)), w, w), piece{" ", plain})
+		text += fmt.Sprintf("/%.6g %s", p.Total, share100(p))
+	}
+	if p.Note != "" {
+		text += "  " + clean(p.Note)
+	}
+	return append(out, piece{text, plain})
+}
+
+// share100 is how far a task has come, in a word.
+func share100(p core.Progress) string {
+	if p.Total <= 0 {
+		return fmt.Sprintf("%.6g", p.Done)
+	}
+	return fmt.Sprintf("%.0f%%", 100*min(max(p.Done/p.Total, 0), 1))
 }
 
 // bar shows used of total as glyphs, at most w of them; a longer one is scaled

@@ -58,7 +58,7 @@ func (c Config) validate() error {
 	}
 	if _, ok := placeNamed(c.Open); !ok {
 		return core.Errorf(core.ErrInvalid, "", "there is no screen %q", clip(clean(c.Open), 64, "")).
-			WithHint("choose overview, tasks, workers, functions, queues, failures, events or task/ID")
+			WithHint("choose overview, tasks, workers, functions, queues, failures, events, task/ID or why/ID")
 	}
 	return nil
 }
@@ -100,6 +100,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer context.AfterFunc(ctx, program.Quit)()
 	pumped := make(chan error, 1)
 	p := newPump(cfg.Backend, cfg.Now, func(b Batch) { program.Send(b) })
+	m.listen = p.listen
 	go func() {
 		err := p.run(pumping)
 		if err != nil {
@@ -200,8 +201,8 @@ func (m *Model) still(w int) string {
 func (m *Model) stillScreen(w int) string {
 	pl := m.here()
 	lines := append(m.header.lines(m.picture(), nil, m.url, w), nil)
-	if pl.screen == taskScreen {
-		return m.trimmed(append(lines, m.detailLines(w)...))
+	if pl.screen&texts != 0 {
+		return m.trimmed(append(lines, m.textLines(w)...))
 	}
 	panel := m.panels[pl.screen]
 	return m.trimmed(append(lines, panel.lines(m, pl, w, max(3, len(panel.ids(m, pl))+2))...))

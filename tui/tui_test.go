@@ -39,6 +39,12 @@ func (b stillBackend) Tasks(_ context.Context, f core.TaskFilter) (page core.Tas
 }
 
 func (b stillBackend) Detail(_ context.Context, id core.TaskID) (Detail, error) {
+	if id == taskID(1) { // it runs
+		task := fixtureTasks()[0]
+		task.Queue, task.Priority = "default", 5
+		return Detail{Task: task, Spec: core.Spec{Codec: core.JSON, Args: []byte(`[[3], {}]`), Retries: 2},
+			Events: []core.Event{{At: task.Submitted, Kind: core.TaskSubmitted}, {At: task.Started, Kind: core.TaskStarted, Worker: task.Worker}}}, b.err
+	}
 	task := fixtureTasks()[2]
 	at := task.Submitted
 	return Detail{Task: task, Spec: core.Spec{Codec: core.JSON, Args: []byte(`[[3, "four"], {}]`), Retries: 1},
@@ -47,6 +53,49 @@ func (b stillBackend) Detail(_ context.Context, id core.TaskID) (Detail, error) 
 		Output: core.Output{Stdout: core.Stream{Head: []byte("one\ntwo"), Tail: []byte("ninety"), Cut: 4096}},
 		Events: []core.Event{{At: at, Kind: core.TaskSubmitted}, {At: at.Add(time.Second), Kind: core.TaskClaimed, Worker: "w-1f2e3d4c5b6a"},
 			{At: at.Add(92 * time.Second), Kind: core.TaskFailed, Detail: "exception"}}}, b.err
+}
+
+func (b stillBackend) Why(_ context.Context, id core.TaskID) (core.Why, error) {
+	task := fixtureTasks()[2]
+	task.ID = id
+	return core.Why{Task: task, Command: "faasctl retry " + string(id), Findings: []core.Finding{
+		{Code: core.WhyFailed, Cause: true, Text: "it raised ValueError: no such harbour: \x1b[31mred", Command: "faasctl retry " + string(id)},
+		{Code: core.WhyDead, Text: "it is a dead letter: nothing runs it again by itself, but faasctl retry does"},
+		{Code: core.WhyUsual, Text: "95 of 100 calls of fetch@1 ran no longer than 1.2 s and waited no longer than 20 ms (412 calls ended)"},
+		{Code: core.WhySpent, Text: "its retries are spent", Command: "faasctl fn set fetch --retries 3"}},
+		Attempts: []core.Attempt{
+			{Number: 1, End: core.AttemptRetried, Worker: "w-1f2e3d4c5b6a", Started: noon, ElapsedMS: 1200, Failure: &core.AttemptFailure{Kind: core.KindException, Type: "ValueError", Message: "no such \x1b[2Jharbour"}},
+			{Number: 2, End: core.AttemptFailed, Claimed: noon.Add(3 * time.Second), Failure: &core.AttemptFailure{Kind: core.KindCrash, Signal: "SIGSEGV"}}}}, b.err
+}
+
+// Follow tells of a task that prints, and goes on.
+func (b stillBackend) Follow(ctx context.Context, id core.TaskID, _ core.Position, each func(core.News) error) error {
+	if b.err != nil {
+		return b.err
+	}
+	for _, n := range fixtureNews(id) {
+		if err := each(n); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// fixtureNews is what a task prints in its second attempt, half way through.
+func fixtureNews(id core.TaskID) []core.News {
+	task := fixtureTasks()[0]
+	task.ID, task.Progress = id, &core.Progress{Done: 40, Total: 100, Note: "epoch \x1b[31m3"}
+	began := noon.Add(ahead - 9*time.Second)
+	part := func(attempt int, stream core.StreamName, offset int64, cut int64, text string, times ...core.Tick) core.News {
+		return core.News{Heard: &core.Heard{Piece: core.Piece{Attempt: attempt, Stream: stream, Offset: offset, Times: times, Data: []byte(text)}, Started: began, Cut: cut}}
+	}
+	return []core.News{{Task: &task},
+		part(1, core.Stdout, 0, 0, "first try\n"), part(1, core.Stderr, 0, 0, "it did not work\n"),
+		part(2, core.Stdout, 0, 0, "loading\nepoch 1: loss 0.5\nepoch", core.Tick{0, 10}, core.Tick{8, 1500}),
+		part(2, core.Stderr, 0, 0, "10%\r20%\r30%", core.Tick{0, 2000}),
+		part(2, core.Stdout, 33, 0, " 2: loss\x1b[31m 0.4\x1b[0m\n", core.Tick{33, 2500}),
+		part(2, core.Stdout, 5000, 4000, "after a flood\n", core.Tick{5000, 3000})}
 }
 
 func (b stillBackend) Failures(context.Context) ([]core.FailureGroup, error) {
