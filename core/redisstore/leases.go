@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -126,7 +127,8 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 	verdicts := make([]core.Verdict, 0, len(batch))
 	size := func(i int) int { return 1024 + len(batch[i].Result.JSON) + len(batch[i].Result.Pickle) }
 	err := parcels(len(batch), size, func(from, to int) error {
-		args := append(make([]any, 0, 2+15*(to-from)), s.cfg.KeepEvents, cancelledDuring)
+		args := append(make([]any, 0, 3+4*(to-from)), s.cfg.KeepEvents, cancelledDuring, nil)
+		var forms forms[settleForm]
 		for _, item := range batch[from:to] {
 			result, err := sealResult(item.Result)
 			if err != nil {
@@ -148,18 +150,18 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 					clipped = nil
 				}
 			}
-			kind, class := core.FailureKind(""), ""
-			if item.Result.Failure != nil && item.State != core.Completed {
-				kind, class = item.Result.Failure.Kind, item.Result.Failure.Type
-			}
-			if item.State == core.Cancelled {
-				kind = core.KindCancelled
-			}
 			if !item.State.Terminal() {
 				return core.Errorf(core.ErrInvalid, "settle", "a task cannot be settled as %q", item.State)
 			}
-			args = append(args, string(item.Task), item.Epoch, item.Claim, string(item.Worker), string(item.State),
-				flag(item.Started), max(0, item.Elapsed.Microseconds()), item.Jitter, short(string(kind)), result, output, core.FailureType(item.Result.Failure), detail, class, clipped)
+			form := settleFormOf(item, len(output) > 0)
+			args = append(args, string(item.Task), max(0, item.Elapsed.Microseconds()), result, forms.number(form))
+			if form.more {
+				args = append(args, output, detail, clipped)
+			}
+		}
+		var err error
+		if args[2], err = forms.json(settleForm.fields); err != nil {
+			return err
 		}
 		some, err := words[core.Verdict](ctx, s, "settle", s.scripts.settle, to-from, args)
 		verdicts = append(verdicts, some...)
@@ -169,6 +171,40 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 		return nil, err
 	}
 	return verdicts, nil
+}
+
+// settleForm is what many settlements may have in common: see scripts/settle.lua.
+type settleForm struct {
+	epoch       int64
+	claim       string
+	worker      core.WorkerID
+	state       core.State
+	started     bool
+	jitter      float64
+	kind        string
+	kept, class string // of the failure's type: as the record keeps it, as it is
+	more        bool
+}
+
+func (f settleForm) fields() []any {
+	return []any{strconv.FormatInt(f.epoch, 10), f.claim, f.worker, f.state, f.started, f.jitter, f.kind, f.kept, f.class, f.more}
+}
+
+func settleFormOf(item core.Settlement, printed bool) settleForm {
+	form := settleForm{
+		epoch: item.Epoch, claim: item.Claim, worker: item.Worker, state: item.State, started: item.Started,
+		kept: core.FailureType(item.Result.Failure), more: printed || item.State == core.Failed,
+	}
+	if item.State == core.Failed {
+		form.jitter = item.Jitter
+	}
+	if item.Result.Failure != nil && item.State != core.Completed {
+		form.kind, form.class = short(string(item.Result.Failure.Kind)), item.Result.Failure.Type
+	}
+	if item.State == core.Cancelled {
+		form.kind = string(core.KindCancelled)
+	}
+	return form
 }
 
 // givebackArgs are the first arguments of every script that gives leases back.

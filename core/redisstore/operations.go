@@ -170,13 +170,17 @@ func retryArgs(args []any, retries []core.Submission) ([]any, error) {
 	for _, item := range retries {
 		args = append(args, short(string(item.Spec.RetryOf)))
 	}
+	var forms forms[submitForm]
+	var err error
+	place := len(args)
+	args = append(args, nil)
 	for _, item := range retries {
-		var err error
-		if args, err = appendSubmission(args, item); err != nil {
+		if args, err = appendSubmission(args, item, &forms); err != nil {
 			return nil, err
 		}
 	}
-	return args, nil
+	args[place], err = forms.json(submitForm.fields)
+	return args, err
 }
 
 // after reads an operation after a step, which was somebody else's when the

@@ -17,8 +17,9 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 	refused := make([]error, len(batch))
 	size := func(i int) int { return len(batch[i].Spec.Args) + 512 }
 	err := parcels(len(batch), size, func(from, to int) error {
-		args := make([]any, 1, 1+17*(to-from))
+		args := make([]any, 2, 2+4*(to-from))
 		args[0] = s.cfg.KeepEvents
+		var forms forms[submitForm]
 		asked := make([]int, 0, to-from)
 		for i := from; i < to; i++ {
 			item, priority := batch[i], batch[i].Spec.Priority
@@ -31,13 +32,17 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 				continue
 			}
 			var err error
-			if args, err = appendSubmission(args, item); err != nil {
+			if args, err = appendSubmission(args, item, &forms); err != nil {
 				return err
 			}
 			asked = append(asked, i)
 		}
 		if len(asked) == 0 {
 			return nil
+		}
+		var err error
+		if args[1], err = forms.json(submitForm.fields); err != nil {
+			return err
 		}
 		answer, err := s.run(ctx, op, s.scripts.submit, args...)
 		if err != nil {
@@ -99,17 +104,44 @@ func (s *Store) Once(ctx context.Context, token string, id core.TaskID, keep tim
 	}
 }
 
+// submitForm is what many submissions may have in common: see scripts/submit.lua.
+type submitForm struct {
+	function      core.FunctionID
+	codec         core.Codec
+	queue         string
+	priority      int
+	delay         int64
+	again         string
+	retries       int
+	first, latest int64
+	on            string
+	key           core.Key
+	expires, at   int64
+}
+
+func (f submitForm) fields() []any {
+	return []any{
+		f.function, f.codec, f.queue, f.priority, f.delay, f.again, f.retries, f.first, f.latest, f.on, f.key.Name, f.key.Body, f.expires, f.at,
+	}
+}
+
 // appendSubmission adds what scripts/submit.lua takes of one task.
-func appendSubmission(args []any, item core.Submission) ([]any, error) {
+func appendSubmission(args []any, item core.Submission, forms *forms[submitForm]) ([]any, error) {
 	envelope, apart, err := sealSpec(item.Spec)
 	if err != nil {
 		return nil, err
 	}
 	spec := item.Spec
-	return append(args, string(item.ID), string(spec.Function), string(spec.Codec), spec.Queue, spec.Priority, max(0, millis(item.Delay)),
-		envelope, apart, short(string(spec.RetryOf)),
-		spec.Retries, millis(spec.Backoff.Wait(1, 0)), millis(spec.Backoff.Wait(core.MaxRetries, 0)), spec.RetryOn.String(),
-		short(item.Key.Name), short(item.Key.Body), millis(spec.Expires), dueAt(item.At)), nil
+	form := submitForm{
+		function: spec.Function, codec: spec.Codec, queue: spec.Queue, priority: spec.Priority, delay: max(0, millis(item.Delay)),
+		again: short(string(spec.RetryOf)), key: core.Key{Name: short(item.Key.Name), Body: short(item.Key.Body)},
+		expires: millis(spec.Expires), at: dueAt(item.At),
+	}
+	if spec.Retries > 0 {
+		form.retries, form.on = spec.Retries, spec.RetryOn.String()
+		form.first, form.latest = millis(spec.Backoff.Wait(1, 0)), millis(spec.Backoff.Wait(core.MaxRetries, 0))
+	}
+	return append(args, string(item.ID), envelope, apart, forms.number(form)), nil
 }
 
 // Tasks implements core.TaskStore.

@@ -48,7 +48,7 @@ if repeated then
 end
 
 drain()
-local until_ = now + lease
+local until_ = text(now + lease)
 
 -- The room that the workers have.
 local rooms, fitting, asked = nil, {}, {}
@@ -99,8 +99,8 @@ local function accept(queue, ids)
     elseif r[1] == 'QUEUED' then
       if r[5] then into(leaving, K.expiry, id) end
       runs(r[2], 1)
-      local epoch = (tonumber(r[3]) or 0) + 1
-      call('HSET', key, 'st', 'RUNNING', 'ep', epoch, 'cl', claim, 'di', dispatcher, 'tc', now)
+      local epoch = text((tonumber(r[3]) or 0) + 1)
+      call('HSET', key, 'st', 'RUNNING', 'ep', epoch, 'cl', claim, 'di', dispatcher, 'tc', NOW)
       leave('QUEUED', id)
       depth(queue, -1)
       enter('RUNNING', id, until_)

@@ -31,12 +31,24 @@ local K = {
   unfits = KEYS[54], unfit = KEYS[55],
   follow = KEYS[56], pieces = KEYS[57], hint_follow = KEYS[58], hint_printed = KEYS[59],
 }
+local ARGV = ARGV -- a local is found faster than a global
 local KEEP = tonumber(ARGV[1])
 local CHUNK = 512 -- unpack fails near 8,000 values
 
 local call = redis.call
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- Numbers are written as text where there are many: Lua and Redis print each as a
+-- floating point number otherwise, which takes longer than most commands. text is for
+-- whole numbers, and remembers them.
+local texts = {}
+local function text(n)
+  local t = texts[n]
+  if not t then t = string.format('%d', n); texts[n] = t end
+  return t
+end
+local NOW = text(now)
 
 -- many runs one command over any number of arguments and returns its last answer.
 local function many(command, key, args)
@@ -66,36 +78,57 @@ local function leave(state, id) into(leaving, K.index .. state, id) end
 
 -- Events: one line each, one stream entry per batch. A field equal to that of
 -- the line before is written as "=".
-local lines, before, totals, totals_of = {}, {}, {}, {}
+local pieces, noted, heads, totals, totals_of = {}, 0, {}, {}, {}
+local last = {}
 
-local function same(i, value)
-  if not value then value = '' end
-  if value == before[i] and value ~= '' then return '=' end
-  before[i] = value
-  return value
-end
-
--- bump adds one to a total, and to that of a function.
+-- bump adds one to the total of a function, which publish_events adds to the total
+-- of all; without a function, to that alone.
 local function bump(counter, fn)
-  totals[counter] = (totals[counter] or 0) + 1
+  local of = totals
   if fn then
-    local of = totals_of[fn]
+    of = totals_of[fn]
     if not of then of = {}; totals_of[fn] = of end
-    of[counter] = (of[counter] or 0) + 1
   end
+  of[counter] = (of[counter] or 0) + 1
 end
 
 -- observe counts a duration in its bucket: see core.Histogram.
 local OCTAVE = 8 / math.log(2)
+local buckets = {w = {}, r = {}}
 local function observe(histogram, us, fn)
-  bump(histogram .. ':' .. math.floor(OCTAVE * math.log(us + 1)), fn)
+  local n, names = math.floor(OCTAVE * math.log(us + 1)), buckets[histogram]
+  if not names[n] then names[n] = histogram .. ':' .. n end
+  bump(names[n], fn)
 end
 
 -- event notes what happened; counter is the total it adds to, or nil.
 local function event(counter, kind, task, fn, worker, dispatcher, attempt, detail, run, wait)
-  lines[#lines + 1] = kind .. '\t' .. same(1, task) .. '\t' .. same(2, fn) .. '\t' .. same(3, worker) .. '\t'
-    .. same(4, dispatcher) .. '\t' .. (attempt or 0) .. '\t' .. (detail or '') .. '\t' .. (run or '') .. '\t' .. (wait or '')
-  if counter then bump(counter, fn) end
+  local head = heads[kind]
+  if not head then head = '\n' .. kind .. '\t'; heads[kind] = head end
+  local who = task or ''
+  if who == last.task and who ~= '' then who = '=' else last.task = who end
+  fn, worker, dispatcher = fn or '', worker or '', dispatcher or ''
+  attempt, detail, run, wait = attempt or '0', detail or '', run or '', wait or ''
+  local rest
+  if fn == last.fn and worker == last.worker and dispatcher == last.dispatcher then
+    -- Each string that is made costs time by its length: most lines have the rest of
+    -- the line before.
+    rest = last.rest
+    if not rest or attempt ~= last.attempt or detail ~= last.detail or run ~= last.run or wait ~= last.wait then
+      rest = (fn == '' and '\t\t' or '\t=\t') .. (worker == '' and '\t' or '=\t') .. (dispatcher == '' and '\t' or '=\t')
+        .. attempt .. '\t' .. detail .. '\t' .. run .. '\t' .. wait
+      last.rest, last.attempt, last.detail, last.run, last.wait = rest, attempt, detail, run, wait
+    end
+  else
+    local function same(value, old) return value == old and value ~= '' and '=' or value end
+    rest = '\t' .. same(fn, last.fn) .. '\t' .. same(worker, last.worker) .. '\t' .. same(dispatcher, last.dispatcher) .. '\t'
+      .. attempt .. '\t' .. detail .. '\t' .. run .. '\t' .. wait
+    last.fn, last.worker, last.dispatcher, last.rest = fn, worker, dispatcher, nil
+  end
+  local n = #pieces
+  pieces[n + 1], pieces[n + 2], pieces[n + 3] = head, who, rest
+  noted = noted + 1
+  if counter then bump(counter, fn ~= '' and fn or nil) end
 end
 
 -- trim drops the oldest entries when the stream holds more than KEEP events.
@@ -103,9 +136,9 @@ end
 -- number of all events passes a multiple of KEEP/16, the id of the entry is
 -- marked, and the oldest mark tells where to cut. 'trimmed' remembers the last id that was dropped.
 local function trim(id)
-  local total = call('HINCRBY', K.counters, 'events', #lines)
+  local total = call('HINCRBY', K.counters, 'events', text(noted))
   local step = KEEP / 16
-  if math.floor(total / step) == math.floor((total - #lines) / step) then return end
+  if math.floor(total / step) == math.floor((total - noted) / step) then return end
   if call('RPUSH', K.marks, id) <= 16 then return end
   local cut = call('LPOP', K.marks)
   local dropped = call('XREVRANGE', K.events, '(' .. cut, '-', 'COUNT', 1)
@@ -116,13 +149,17 @@ local function trim(id)
 end
 
 local function publish_events()
-  if #lines == 0 then return end
-  local id = call('XADD', K.events, '*', 't', now, 'e', table.concat(lines, '\n'))
+  if noted == 0 then return end
+  pieces[1] = string.sub(pieces[1], 2) -- the first line begins without a line feed
+  local id = call('XADD', K.events, '*', 't', NOW, 'e', table.concat(pieces))
   call('HSET', K.counters, 'through', id)
-  for counter, n in pairs(totals) do call('HINCRBY', K.counters, counter, n) end
   for fn, of in pairs(totals_of) do
-    for counter, n in pairs(of) do call('HINCRBY', K.counters_of .. fn, counter, n) end
+    for counter, n in pairs(of) do
+      call('HINCRBY', K.counters_of .. fn, counter, text(n))
+      totals[counter] = (totals[counter] or 0) + n
+    end
   end
+  for counter, n in pairs(totals) do call('HINCRBY', K.counters, counter, text(n)) end
   trim(id)
 end
 
@@ -280,20 +317,20 @@ local endings = {COMPLETED = 'completed', FAILED = 'failed', CANCELLED = 'cancel
 local function finish(id, from, to, kind, r, run)
   local key = K.task .. id
   if r.changed and kind == '' and r.tb then -- what almost every task comes to: one command
-    call('HSET', key, 'st', to, 'tf', now, 'at', r.at, 'tb', r.tb, 'wo', r.wo)
+    call('HSET', key, 'st', to, 'tf', NOW, 'at', r.at, 'tb', text(r.tb), 'wo', r.wo)
   else
-    call('HSET', key, 'st', to, 'tf', now)
+    call('HSET', key, 'st', to, 'tf', NOW)
     if kind ~= '' then call('HSET', key, 'fk', kind) end
     if to == 'FAILED' and (r.ft or '') ~= '' then call('HSET', key, 'ft', r.ft) end
     if r.changed then call('HSET', key, 'wo', r.wo) end
-    if r.changed and r.tb then call('HSET', key, 'at', r.at, 'tb', r.tb) end
+    if r.changed and r.tb then call('HSET', key, 'at', r.at, 'tb', text(r.tb)) end
   end
   leave(from, id)
-  enter(to, id, 0)
+  enter(to, id, '0')
   if from == 'RUNNING' then runs(r.fn, -1) elseif r.tx then into(leaving, K.expiry, id) end
   into(gone, K.done .. (to == 'FAILED' and to or 'COMPLETED'), id)
   if to == 'FAILED' then
-    into(entering, K.failed_of .. r.fn, 0, id)
+    into(entering, K.failed_of .. r.fn, '0', id)
     if kind ~= 'expired' then bury(id, r.fn) end
   end
   ended[#ended + 1] = id
@@ -303,6 +340,7 @@ local function finish(id, from, to, kind, r, run)
     run = run or math.max(0, now - r.tb) * 1000
     observe('w', wait * 1000, r.fn)
     observe('r', run, r.fn)
+    wait, run = text(wait), text(run)
   end
   event(endings[to], 'task.' .. endings[to], id, r.fn, r.wo, r.di, r.at, kind, run, wait)
 end

@@ -2,20 +2,25 @@
 -- for becomes CANCELLED whatever the outcome says.
 --
 -- KEYS     the table of keys.go
--- ARGV     [1] events kept, [2] result envelope of a cancelled task, then for
---          each lease: task, epoch, claim id, worker or '', state,
---          1 = started, ran so many microseconds, jitter from -1 to 1,
---          failure kind or '', result envelope, output envelope or '',
---          failure type or '' as the record keeps it, what a history keeps of
---          the failure or '', failure type as it is, what a history keeps of
---          the output when that is less ('' = all of it)
+-- ARGV     [1] events kept, [2] result envelope of a cancelled task, [3] a JSON
+--          array of forms, which most leases of a batch share: epoch, claim id,
+--          worker or '', state, started, jitter from -1 to 1, failure kind or '',
+--          failure type or '' as the record keeps it, failure type as it is, and
+--          whether more follows; then for each lease: task, ran so many
+--          microseconds, result envelope, the number of its form, from 1, and
+--          if more follows output envelope or '', what a history keeps of the
+--          failure or '', what a history keeps of the output when that is less
+--          ('' = all of it)
 -- returns  per lease: ok, already or stale
 drain()
-local verdicts = {}
+local verdicts, results = {}, {}
+
+local forms = {}
+for n, form in ipairs(cjson.decode(ARGV[3])) do forms[text(n)] = form end
 
 -- start notes a start that renew has not seen.
 local function start(id, r, elapsed)
-  r.at = (tonumber(r.at) or 0) + 1
+  r.at = text((tonumber(r.at) or 0) + 1)
   r.tb = math.max(r.tc, now - math.floor(elapsed / 1000))
   r.changed = true
   event('started', 'task.started', id, r.fn, r.wo, r.di, r.at)
@@ -49,8 +54,8 @@ end
 -- retry_in is core.Spec.RetryIn: after how many ms a failed attempt is tried
 -- again, or nil.
 local function retry_in(f, attempt, kind, class, jitter)
-  if attempt > tonumber(f[13] or 0) or not worth(f[16], kind, class) then return nil end
-  local wait, last = tonumber(f[14]), tonumber(f[15])
+  if attempt > tonumber(f[1] or 0) or not worth(f[4], kind, class) then return nil end
+  local wait, last = tonumber(f[2]), tonumber(f[3])
   for _ = 2, attempt do
     if wait >= last then break end
     wait = wait * 2
@@ -59,35 +64,46 @@ local function retry_in(f, attempt, kind, class, jitter)
   return math.max(0, math.floor(wait + wait * jitter / 10))
 end
 
-for i = 3, #ARGV, 15 do
-  local id, worker, state = ARGV[i], ARGV[i + 3], ARGV[i + 4]
+local i = 4
+while i <= #ARGV do
+  local id, elapsed, result, form = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], forms[ARGV[i + 3]]
+  local output, detail, clipped = '', '', ''
+  if form[10] then
+    output, detail, clipped = ARGV[i + 4], ARGV[i + 5], ARGV[i + 6]
+    i = i + 3
+  end
+  i = i + 4
+  local worker, state, started, kind = form[3], form[4], form[5], form[7]
   local key = K.task .. id
-  local f = call('HMGET', key, 'st', 'ep', 'cl', 'ca', 'sl', 'at', 'fn', 'wo', 'di', 'tc', 'tb', 'ts', 'rt', 'rf', 'rl', 'ro', 'tx')
-  local verdict = holds(f, ARGV[i + 1], ARGV[i + 2])
+  local f = call('HMGET', key, 'st', 'ep', 'cl', 'ca', 'sl', 'at', 'fn', 'wo', 'di', 'tc', 'tb', 'ts')
+  local verdict = holds(f, form[1], form[2])
   if verdict == 'ok' then
-    local r = {fn = f[7], at = f[6], wo = f[8], di = f[9], tc = tonumber(f[10]), tb = tonumber(f[11]), ts = tonumber(f[12])}
-    local started, elapsed, kind = ARGV[i + 5] == '1', tonumber(ARGV[i + 6]), ARGV[i + 8]
-    local result, delay = ARGV[i + 9], nil
-    r.ft = ARGV[i + 11]
+    local r = {fn = f[7], at = f[6], wo = f[8], di = f[9], tc = tonumber(f[10]), tb = tonumber(f[11]), ts = tonumber(f[12]), ft = form[8]}
+    local delay = nil
     if worker ~= '' and worker ~= r.wo then r.wo, r.changed = worker, true end
     r.wo = r.wo or ''
     if started and f[5] ~= '1' then start(id, r, elapsed) end
     if f[4] == '1' and state ~= 'CANCELLED' then
       state, kind, result = 'CANCELLED', 'cancelled', ARGV[2]
     end
-    if state == 'FAILED' and f[13] and (started or f[5] == '1') then
-      delay = retry_in(f, tonumber(r.at), kind, ARGV[i + 13], tonumber(ARGV[i + 7]))
+    if state == 'FAILED' and (started or f[5] == '1') then
+      local p = call('HMGET', key, 'rt', 'rf', 'rl', 'ro', 'tx')
+      if p[1] then
+        r.tx = p[5]
+        delay = retry_in(p, tonumber(r.at), kind, form[9], form[6])
+      end
     end
     if delay then
-      r.tx = f[17]
-      again(id, r, delay, kind, started or f[5] == '1', elapsed, ARGV[i + 12], ARGV[i + 14] ~= '' and ARGV[i + 14] or ARGV[i + 10])
+      again(id, r, delay, kind, started or f[5] == '1', elapsed, detail, clipped ~= '' and clipped or output)
     else
-      call('SET', K.result .. id, result)
-      if ARGV[i + 10] ~= '' then call('SET', K.output .. id, ARGV[i + 10]) end
+      results[#results + 1] = K.result .. id
+      results[#results + 1] = result
+      if output ~= '' then call('SET', K.output .. id, output) end
       finish(id, 'RUNNING', state, kind, r, started and elapsed or nil)
     end
   end
   verdicts[#verdicts + 1] = verdict
 end
+for j = 1, #results, CHUNK do call('MSET', unpack(results, j, math.min(j + CHUNK - 1, #results))) end
 flush(false)
 return verdicts

@@ -5,7 +5,8 @@
 -- KEYS     the table of keys.go
 -- ARGV     [1] events kept, [2] operation, [3] from, [4] to, [5] 1 = the walk has
 --          ended, [6] its new tasks are kept so long, in ms, [7] how many tasks
---          follow, then their dead letters, then the tasks as submit.lua takes them
+--          follow, then their dead letters, then forms and tasks as submit.lua
+--          takes them
 -- returns  what submit.lua does, or 0 when the operation is not at from, not due,
 --          or undone
 local step = ARGV
@@ -13,11 +14,11 @@ local count = tonumber(step[7])
 if not step_of(step[2], step[3]) then return 0 end
 
 -- From here on ARGV is what submit.lua would get.
-local ARGV, made = {step[1]}, {}
-local fields = count > 0 and (#step - 7 - count) / count or 0
+local ARGV, made = {step[1], step[8 + count]}, {}
+local fields = count > 0 and (#step - 8 - count) / count or 0
 for i = 1, count do
   local old = step[7 + i]
-  local first = 8 + count + (i - 1) * fields
+  local first = 9 + count + (i - 1) * fields
   if call('ZSCORE', K.dead, old) then
     made[#made + 1] = {step[first], old}
     for j = first, first + fields - 1 do ARGV[#ARGV + 1] = step[j] end

@@ -2,19 +2,25 @@
 -- submit whose answer was lost can be repeated.
 --
 -- KEYS     the table of keys.go
--- ARGV     [1] events kept, then for each task:
---          id, function, codec, queue, priority, delay in ms,
---          spec envelope, arguments when they are not in the envelope (else ''),
---          the ended task that it runs again (else ''),
---          retries, first and last wait of the back-off in ms, retry-on or '',
---          hashed idempotency key or '', hash of the body,
---          expires so many ms after it was submitted or due (0 = never), due at
---          that time in ms (0 = after the delay)
+-- ARGV     [1] events kept, [2] a JSON array of forms, which most tasks of a batch
+--          share: function, codec, queue, priority, delay in ms, the ended task that
+--          it runs again (else ''), retries, first and last wait of the back-off in
+--          ms, retry-on or '', hashed idempotency key or '', hash of the body,
+--          expires so many ms after it was submitted or due (0 = never), due at that
+--          time in ms (0 = after the delay); then for each task: id, spec envelope,
+--          arguments when they are not in the envelope (else ''), the number of
+--          its form, from 1
 -- returns  per task: 1 accepted or known, 0 no such function, 2 it was to be due
 --          in the past, or when another task has the key its id behind = (the
 --          same body) or ! (another one)
 local answers, known = {}, {}
-local FIELDS = 17 -- of one task
+local FIELDS = 4 -- of one task
+
+local forms = {}
+for n, a in ipairs(cjson.decode(ARGV[2])) do
+  forms[text(n)] = {fn = a[1], codec = a[2], queue = a[3], priority = text(a[4]), delay = a[5], again = a[6], retries = a[7],
+    first = text(a[8]), last = text(a[9]), on = a[10], name = a[11], body = a[12], patience = a[13], at = a[14]}
+end
 
 local function known_function(fn)
   local answer = known[fn]
@@ -37,62 +43,66 @@ end
 
 -- Which ids exist is asked for all of them at once.
 local exists = {}
-for i = 2, #ARGV, FIELDS * CHUNK do
+for i = 3, #ARGV, FIELDS * CHUNK do
   local ids = {}
   for j = i, math.min(i + FIELDS * CHUNK - 1, #ARGV), FIELDS do ids[#ids + 1] = ARGV[j] end
   for n, score in ipairs(call('ZMSCORE', K.all, unpack(ids))) do exists[ids[n]] = score and true end
 end
 
-for i = 2, #ARGV, FIELDS do
-  local id, fn, codec, queue, priority, delay = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], tonumber(ARGV[i + 5])
+local specs = {}
+for i = 3, #ARGV, FIELDS do
+  local id, f = ARGV[i], forms[ARGV[i + 3]]
+  local fn, delay = f.fn, f.delay
   local key = K.task .. id
-  local answer, at = 1, tonumber(ARGV[i + 16])
-  if at > 0 then delay = at - now end
+  local answer = 1
+  if f.at > 0 then delay = f.at - now end
   if not exists[id] then
-    local used = keyed(ARGV[i + 13], ARGV[i + 14])
+    local used = keyed(f.name, f.body)
     if used then
       answer = used
     elseif not known_function(fn) then
       answer = 0
-    elseif at > 0 and delay <= 0 then
+    elseif f.at > 0 and delay <= 0 then
       answer = 2
     else
-      -- The payload first: a server that is out of memory refuses the first
+      -- Whatever is first: a server that is out of memory refuses the first
       -- growing command, and then nothing at all has been written.
-      call('SET', K.spec .. id, ARGV[i + 6])
-      if ARGV[i + 7] ~= '' then call('SET', K.args .. id, ARGV[i + 7]) end
+      if ARGV[i + 2] ~= '' then call('SET', K.args .. id, ARGV[i + 2]) end
       if delay > 0 then
-        call('HSET', key, 'st', 'DELAYED', 'fn', fn, 'co', codec, 'q', queue, 'pr', priority, 'ts', now, 'td', now + delay)
-        enter('DELAYED', id, now + delay)
+        local due = text(now + delay)
+        call('HSET', key, 'st', 'DELAYED', 'fn', fn, 'co', f.codec, 'q', f.queue, 'pr', f.priority, 'ts', NOW, 'td', due)
+        enter('DELAYED', id, due)
       else
-        call('HSET', key, 'st', 'QUEUED', 'fn', fn, 'co', codec, 'q', queue, 'pr', priority, 'ts', now)
-        enter('QUEUED', id, 0)
-        line_up(queue, priority, fn, id)
+        call('HSET', key, 'st', 'QUEUED', 'fn', fn, 'co', f.codec, 'q', f.queue, 'pr', f.priority, 'ts', NOW)
+        enter('QUEUED', id, '0')
+        line_up(f.queue, f.priority, fn, id)
       end
-      if ARGV[i + 9] ~= '0' then
-        call('HSET', key, 'rt', ARGV[i + 9], 'rf', ARGV[i + 10], 'rl', ARGV[i + 11])
-        if ARGV[i + 12] ~= '' then call('HSET', key, 'ro', ARGV[i + 12]) end
+      specs[#specs + 1] = K.spec .. id
+      specs[#specs + 1] = ARGV[i + 1]
+      if f.retries ~= 0 then
+        call('HSET', key, 'rt', text(f.retries), 'rf', f.first, 'rl', f.last)
+        if f.on ~= '' then call('HSET', key, 'ro', f.on) end
       end
-      if ARGV[i + 13] ~= '' then
-        call('SET', K.key .. ARGV[i + 13], id .. ' ' .. ARGV[i + 14])
-        call('HSET', key, 'ik', ARGV[i + 13])
+      if f.name ~= '' then
+        call('SET', K.key .. f.name, id .. ' ' .. f.body)
+        call('HSET', key, 'ik', f.name)
       end
-      local patience = tonumber(ARGV[i + 15])
-      if patience > 0 then
-        call('HSET', key, 'tx', now + delay + patience)
-        into(entering, K.expiry, now + delay + patience, id)
+      if f.patience > 0 then
+        local late = text(now + delay + f.patience)
+        call('HSET', key, 'tx', late)
+        into(entering, K.expiry, late, id)
       end
-      into(entering, K.all, 0, id)
+      into(entering, K.all, '0', id)
       exists[id] = true
-      local old = ARGV[i + 8]
-      if old ~= '' and call('EXISTS', K.task .. old) == 1 then
-        call('HSET', K.task .. old, 'ra', id)
-        exhume(old, fn)
+      if f.again ~= '' and call('EXISTS', K.task .. f.again) == 1 then
+        call('HSET', K.task .. f.again, 'ra', id)
+        exhume(f.again, fn)
       end
       event('submitted', 'task.submitted', id, fn)
     end
   end
   answers[#answers + 1] = answer
 end
+for j = 1, #specs, CHUNK do call('MSET', unpack(specs, j, math.min(j + CHUNK - 1, #specs))) end
 flush(false)
 return answers
