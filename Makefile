@@ -67,7 +67,7 @@ bench: deps build ## Ratios to Celery, RQ, Dask and process pools, measured side
 	$(MAKE) microbench BENCH='$(KEYBENCH)' BENCHTIME=300ms
 
 # What the way of a task consists of, piece by piece.
-KEYBENCH = ^Benchmark(Transitions|Tasks|Outcomes|Frames|Hop|Messages|JSONRoundTrip|JSON64PerFrame|Dill64PerFrame|Fold|Submit|SubmitBatch1000)$$
+KEYBENCH = ^Benchmark(Transitions|Tasks|Outcomes|Frames|Hop|Messages|JSONRoundTrip|JSON64PerFrame|Dill64PerFrame|Fold|Submit|SubmitBatch1000|Scale|Bytes)$$
 BENCH ?= .
 BENCHTIME ?= 1s
 microbench: ## Go benchmarks: all, or BENCH=regexp

@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -85,7 +86,8 @@ def peer(python, name, n):
 
 def bench(name, *flags):
     """One run of faasctl bench; its document is kept under a name."""
-    row = json.loads(run([opts.faasctl, "bench", "-o", "json", "-w", "2", *flags]))
+    own = [] if "--url" in flags else ["-w", "2"]
+    row = json.loads(run([opts.faasctl, "bench", "-o", "json", *own, *flags]))
     keep(name, row["tasks_per_s"])
     keep(name + " cpu", row["cpu_us_per_task"])
     keep(name + " peak", row["peak_rss_bytes"])
@@ -168,9 +170,27 @@ def idle():
 
 
 def load():
-    """Open loop at half of the peak rate of single posts; and a fast function beside a slow one."""
-    rate = median("posts") / 2 if median("posts") else 1000
-    bench("half", "--batch", "1", "--clients", "16", "--rate", "%d" % rate, "--tasks", "%d" % (5 * rate))
+    """Open loop: at half of the peak rate of single posts; and a fast function beside one that runs for 50 ms."""
+    peak = median("posts") or 2000
+    bench("half", "--batch", "1", "--clients", "16", "--rate", "%d" % (peak / 2), "--tasks", "%d" % (4 * peak / 2))
+    import faasctl
+    faasctl.PROGRAM = opts.faasctl
+    with tempfile.TemporaryDirectory() as scratch, faasctl.Stack(2, scratch) as stack:
+        flags = ["--url", stack.url, "--batch", "1", "--clients", "8", "--rate", "%d" % (peak / 8), "--tasks", "%d" % (4 * peak / 8)]
+        bench("alone", *flags)
+        done = threading.Event()
+        slow = threading.Thread(target=slow_calls, args=(faasctl.Client(stack.url), done))
+        slow.start()
+        bench("beside", *flags)
+        done.set()
+        slow.join()
+
+
+def slow_calls(api, done):
+    """One slow call after the other."""
+    api.register("slow", "import time\ndef slow():\n    time.sleep(0.05)\n    return 1\n")
+    while not done.is_set():
+        assert api.result(api.submit("slow", [])) == 1
 
 
 # --------------------------------------------------------------------- table
@@ -182,7 +202,7 @@ def ratio(ours, theirs):
 def row(what, value, required, aim, unit="", least=True, detail=""):
     """One line; least says that more is better."""
     if value is None:
-        return (what, "-", required, aim, "not measured", detail)
+        return (what, "-", required, "-" if aim is None else aim, "not measured", detail)
     good = value >= required if least else value <= required
     best = aim is not None and (value >= aim if least else value <= aim)
     sign = ("≥ " if least else "≤ ")
@@ -222,6 +242,8 @@ def rows():
     base = median("sync local total p50")
     half = median("half total p99")
     yield row("p99 at half of the peak of posts ÷ idle p50", half / base if half and base else None, 10, None, least=False, detail=of("half", "half total p99"))
+    yield row("p99 of a fast function beside a slow one ÷ alone", ratio("beside total p99", "alone total p99"), 2, None, least=False,
+              detail=of("beside total p99", "alone total p99"))
 
 
 def table():
