@@ -179,7 +179,7 @@ class Projection:
             self.container(value, depth)
         elif isinstance(value, (bytes, bytearray)):
             import base64
-            if len(value) > self.room:
+            if memoryview(value).nbytes > self.room:
                 raise TooLarge
             self.put('{"$bytes":"%s"}' % base64.b64encode(value).decode())
         else:
@@ -210,9 +210,9 @@ class Projection:
             else:
                 self.sequence('{"$map":[', items, "]}", lambda item: self.sequence("[", item, "]", lambda part: self.write(part, depth)))
         elif isinstance(value, (set, frozenset)):
-            self.sequence('{"$set":[', sorted_if_possible(value), "]}", lambda item: self.write(item, depth))
+            self.sequence('{"$set":[', sorted_if_possible(members(value)), "]}", lambda item: self.write(item, depth))
         else:
-            self.sequence("[", list(value), "]", lambda item: self.write(item, depth))
+            self.sequence("[", members(value), "]", lambda item: self.write(item, depth))
         self.open.discard(id(value))
 
     def sequence(self, begin, items, end, write):
@@ -244,12 +244,18 @@ def encodes(text):
         return False
 
 
+def members(value):
+    """What a list, tuple or set holds, whatever its class says."""
+    base = next(kind for kind in (list, tuple, set, frozenset) if isinstance(value, kind))
+    return [*base.__iter__(value)]
+
+
 def sorted_if_possible(values):
     """Sets have no order: give the same one for the same set where their members have one."""
     try:
         return sorted(values)
-    except Exception:
-        return list(values)
+    except BaseException:
+        return values
 
 
 CONSTANTS = {None: b"null", True: b"true", False: b"false"}
@@ -276,7 +282,7 @@ def project(value, room, nodes=1 << 62):
             return encoded
     except TooLarge:
         raise
-    except Exception:  # a container whose own methods raise
+    except BaseException:  # a value whose own methods raise
         return ('{"$repr":%s}' % quote(safe_repr(value))).encode()
     raise TooLarge
 
@@ -494,6 +500,14 @@ def traceback_text(error):
 
 def raised(error):
     """The failure for what a function raised: also sys.exit and KeyboardInterrupt."""
+    try:
+        return told_by(error)
+    except BaseException as trouble:  # an exception whose own methods raise
+        name = type.__dict__["__name__"].__get__(type(error))
+        return Failed(EXCEPTION, None, name, "<it cannot be told: %s>" % type(trouble).__name__)
+
+
+def told_by(error):
     message, exit_status = message_of(error), None
     if isinstance(error, SystemExit):
         code = error.code
