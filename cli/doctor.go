@@ -65,6 +65,7 @@ func (e *environment) examine(c *urfave.Context) ([]check, error) {
 		return nil, err
 	}
 	checks := checkPython(c.Context, c.StringSlice("python"))
+	checks = append(checks, checkBounds(c)...)
 	checks = append(checks, checkZMQ(), checkRedis(c.Context))
 	checks = append(checks, e.checkData(data)...)
 	server, reached := e.checkServer(c)
@@ -131,6 +132,33 @@ func checkPython(ctx context.Context, wanted []string) []check {
 		checks[len(checks)-1].Type = "make deps, or name one: --python PATH"
 	}
 	return checks
+}
+
+// checkBounds tells what holds functions within bounds on this machine.
+func checkBounds(c *urfave.Context) []check {
+	pythons, _, err := pyrun.FindAll(c.Context, c.StringSlice("python"))
+	if err != nil {
+		return nil // checkPython has told
+	}
+	found, why, err := pyrun.Survey(pyrun.Config{Interpreters: pythons, Rules: pyrun.Rules{RunAs: "auto"}})
+	if err != nil {
+		return []check{failing("functions", err.Error(), core.HintOf(err))}
+	}
+	user := ok("functions", "run as %s", found.User)
+	if why != "" {
+		user = warning("functions", "run as root: "+why, "make deps, which puts a Python where others can read it; or --python PATH")
+	}
+	const delegate = "let systemd run it, with Delegate=yes: deploy/ has units"
+	stop := ok("stopping", "ends whole control groups")
+	if found.Stop != "cgroup" {
+		stop = warning("stopping", "ends process trees; one that detaches itself and clears its environment may get away", delegate)
+	}
+	text := "memory by " + found.Memory + ", processor time by " + found.CPU + ", processes by " + found.Processes
+	limits := ok("limits", "%s", text)
+	if found.Processes == "none" {
+		limits = warning("limits", text, delegate)
+	}
+	return []check{user, stop, limits}
 }
 
 func checkZMQ() check {

@@ -133,7 +133,7 @@ func (m modes) open(s *server) ([]core.Transport, []*link.Hub, error) {
 	for _, mode := range m.list {
 		if mode == core.Local {
 			worker, err := local.New(local.Config{
-				Slots: s.cfg.workers, Interpreters: s.pythons, ImportPath: s.cfg.importPath, MaxPayload: s.cfg.maxPayload,
+				Slots: s.cfg.workers, Interpreters: s.pythons, ImportPath: s.cfg.importPath, Rules: s.cfg.rules, MaxPayload: s.cfg.maxPayload,
 				Principal: s.back.principal, Version: s.version, Logger: s.cfg.log,
 			})
 			if err != nil {

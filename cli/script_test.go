@@ -98,7 +98,7 @@ var stacks sync.Map
 
 func begin(ts *testscript.TestScript, words []string) {
 	var env []string
-	for _, name := range []string{"GORACE", "HOME", "TMPDIR", "LC_ALL", "FAASCTL_PYTHON", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_STATE_HOME", "PATH", "FAASCTL_DATA", "FAASCTL_REDIS", "FAASCTL_TOKEN_FILE"} {
+	for _, name := range []string{"GORACE", "HOME", "TMPDIR", "LC_ALL", "FAASCTL_PYTHON", "FAASCTL_RUN_AS", "PYTHONPATH", "XDG_CACHE_HOME", "XDG_STATE_HOME", "PATH", "FAASCTL_DATA", "FAASCTL_REDIS", "FAASCTL_TOKEN_FILE"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

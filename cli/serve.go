@@ -24,9 +24,9 @@ func dispatcherCommand(e *environment) *urfave.Command {
 		Name: "dispatcher", Category: catServe, Usage: "a dispatcher with workers, over a Redis that others share",
 		Description: "Without --redis it attaches to the Redis of an up on the same --data. Several may run at once.\n" +
 			"In mode local it runs N calls at once itself; to the others, workers connect: faasctl worker push|pull.",
-		Flags: append(append([]urfave.Flag{
+		Flags: append(append(append([]urfave.Flag{
 			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: 1, Usage: "in mode local, run `N` calls at once"},
-		}, modeFlags()...), flagData(), flagRedis(), flagDurability(), flagKeepResults(), flagKeepFailed(), pythonsFlag(), flagImportPath(), flagMaxPayload(), flagVerbose()),
+		}, modeFlags()...), flagData(), flagRedis(), flagDurability(), flagKeepResults(), flagKeepFailed(), pythonsFlag(), flagImportPath(), flagMaxPayload(), flagVerbose()), ruleFlags()...),
 		Action: func(c *urfave.Context) error {
 			cfg, err := e.readServer(c)
 			if err != nil {

@@ -13,6 +13,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"faasctl/core"
+	"faasctl/workers/pyrun"
 )
 
 // Flags of servers. Each verb takes those that concern it.
@@ -60,6 +61,7 @@ type serverConfig struct {
 	keepFailed        time.Duration
 	python            []string // as named; none = the default
 	importPath        []string
+	rules             pyrun.Rules
 	workers           int
 	modes             modes
 	workerKey         string // of workers that an up starts; "" = none
@@ -114,6 +116,9 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 		return cfg, err
 	}
 	var err error
+	if cfg.rules, err = readRules(c); err != nil {
+		return cfg, err
+	}
 	cfg.data, err = e.dataDir(c.String("data"))
 	return cfg, err
 }

@@ -22,7 +22,7 @@ func upCommand(e *environment) *urfave.Command {
 		Name: "up", Category: catServe, Usage: "start everything here: API, dispatcher, workers and a Redis of its own",
 		Description: "Runs until Ctrl-C, which lets running tasks end; a second Ctrl-C does not wait. Data stay in --data.\n" +
 			"With --top, leaving the dashboard (q) is what Ctrl-C is, and what is logged goes to up.log in --data.",
-		Flags: append(append([]urfave.Flag{
+		Flags: append(append(append([]urfave.Flag{
 			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: runtime.NumCPU(), Usage: "run `N` calls at once, in each mode; one per core unless you say"},
 		}, modeFlags()...),
 			&urfave.BoolFlag{Name: "top", Usage: "show the dashboard of what runs here; leaving it stops all"},
@@ -31,7 +31,7 @@ func upCommand(e *environment) *urfave.Command {
 			&urfave.StringFlag{Name: "store", Value: "redis", Usage: "`KIND` of store: redis, or memory, which keeps nothing"},
 			flagDurability(), flagKeepResults(), flagKeepFailed(),
 			pythonsFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(),
-		),
+		), ruleFlags()...),
 		Action: func(c *urfave.Context) error {
 			if c.Bool("top") {
 				return e.upTop(c)

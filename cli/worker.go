@@ -36,14 +36,14 @@ func workerModeCommand(e *environment, mode core.Mode, dial func(link.WorkerConf
 		Description: "Runs N calls at once (1; auto = one per core) for the dispatcher at URL: tcp://HOST:PORT or HOST:PORT. Of\n" +
 			"several it is with one at a time, and goes to the next when that one is silent. It never gives up. The first\n" +
 			"Ctrl-C or SIGTERM lets running tasks end; a second one does not.",
-		Flags: []urfave.Flag{
+		Flags: append([]urfave.Flag{
 			&urfave.StringFlag{Name: "curve", Usage: "`FILE` with the worker's secret key"},
 			&urfave.StringFlag{Name: "server-key", Usage: "`FILE` with the dispatcher's public key"},
 			insecureFlag(),
 			&urfave.StringSliceFlag{Name: "label", Usage: "`NAME=VALUE` about the worker; may be repeated"},
 			pythonsFlag(), flagImportPath(), flagMaxPayload(), flagVerbose(),
 			&urfave.BoolFlag{Name: "hired", Hidden: true}, // by an up, which speaks for it
-		},
+		}, ruleFlags()...),
 		Action: func(c *urfave.Context) error { return e.work(c, mode, dial) },
 	}
 }
@@ -65,7 +65,7 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 	if err != nil {
 		return err
 	}
-	cfg := link.WorkerConfig{Slots: slots, ImportPath: base.importPath, Version: e.version}
+	cfg := link.WorkerConfig{Slots: slots, ImportPath: base.importPath, Version: e.version, Rules: base.rules}
 	cfg.URLs, cfg.MaxPayload, cfg.Logger, cfg.Insecure = urls, base.maxPayload, base.log, c.Bool("insecure")
 	cfg.Token = token
 	if cfg.Labels, err = labelsOf(c); err != nil {
@@ -165,6 +165,9 @@ func (e *environment) readWorker(c *urfave.Context) (serverConfig, error) {
 		return cfg, err
 	}
 	var err error
+	if cfg.rules, err = readRules(c); err != nil {
+		return cfg, err
+	}
 	cfg.maxPayload, err = parseSize(c.String("max-payload"))
 	return cfg, err
 }

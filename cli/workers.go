@@ -118,6 +118,7 @@ func (e *environment) showWorker(as string, w core.Worker) error {
 	}
 	sort.Strings(names)
 	add("labels", strings.Join(names, " "))
+	enforcementRows(w.Enforces, add)
 	add("slots", fmt.Sprintf("%d, of which %d execute; it holds %s", w.Slots, w.Busy, count(w.Held, "task")))
 	add("done", fmt.Sprintf("%d, of which %d failed; %s of late, p95 %.3g ms", w.Done, w.Failures, perSecond(w.Rate), w.P95))
 	add("dispatcher", string(w.Dispatcher))

@@ -26,6 +26,8 @@ type WorkerConfig struct {
 	// ImportPath lists directories that functions can import modules from.
 	// Default: none beyond PYTHONPATH.
 	ImportPath []string
+	// Rules are the operator's for functions here. Default: none.
+	Rules pyrun.Rules
 	// Labels describe the worker. Default: none.
 	Labels map[string]string
 	// Version of faasctl, as the roster shows it. Default: "".
@@ -48,7 +50,7 @@ type Worker struct {
 func NewWorker(mode core.Mode, cfg WorkerConfig, dial func(DialConfig, Agent) (*Conn, error)) (*Worker, error) {
 	cfg.Slots, cfg.Logger = cmp.Or(cfg.Slots, 1), cmp.Or(cfg.Logger, slog.Default())
 	pool, err := pyrun.NewPool(pyrun.Config{
-		Interpreters: cfg.Interpreters, Slots: cfg.Slots, ImportPath: cfg.ImportPath, MaxPayload: cfg.MaxPayload, Logger: cfg.Logger,
+		Interpreters: cfg.Interpreters, Slots: cfg.Slots, ImportPath: cfg.ImportPath, Rules: cfg.Rules, MaxPayload: cfg.MaxPayload, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -56,7 +58,7 @@ func NewWorker(mode core.Mode, cfg WorkerConfig, dial func(DialConfig, Agent) (*
 	host, _ := os.Hostname()
 	info := core.Worker{
 		ID: core.NewWorkerID(), Mode: mode, Host: host, PID: os.Getpid(), Version: cfg.Version,
-		Interpreters: cfg.Interpreters, Labels: cfg.Labels, Slots: cfg.Slots,
+		Interpreters: cfg.Interpreters, Labels: cfg.Labels, Slots: cfg.Slots, Enforces: pool.Enforces(),
 	}
 	w := &Worker{id: info.ID, pool: pool}
 	w.agent = agent.New(agent.Config{Worker: info, Runner: pool, Beat: cfg.Beat, NoPrefetch: cfg.NoPrefetch, Leave: true, Logger: cfg.Logger})

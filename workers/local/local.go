@@ -23,6 +23,8 @@ type Config struct {
 	// ImportPath lists directories that functions can import modules from.
 	// Default: none beyond PYTHONPATH.
 	ImportPath []string
+	// Rules are the operator's for functions here. Default: none.
+	Rules pyrun.Rules
 	// MaxPayload bounds a result, in decoded bytes. Default: core.MaxPayload.
 	MaxPayload int
 	// Principal is whose worker this is: the data directory's id. Default: "".
@@ -60,7 +62,7 @@ var _ core.Transport = (*Transport)(nil)
 func New(cfg Config) (*Transport, error) {
 	cfg = cfg.withDefaults()
 	pool, err := pyrun.NewPool(pyrun.Config{
-		Interpreters: cfg.Interpreters, Slots: cfg.Slots, ImportPath: cfg.ImportPath, MaxPayload: cfg.MaxPayload, Logger: cfg.Logger,
+		Interpreters: cfg.Interpreters, Slots: cfg.Slots, ImportPath: cfg.ImportPath, Rules: cfg.Rules, MaxPayload: cfg.MaxPayload, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -68,7 +70,7 @@ func New(cfg Config) (*Transport, error) {
 	host, _ := os.Hostname()
 	worker := core.Worker{
 		ID: core.NewWorkerID(), Principal: cfg.Principal, Mode: core.Local, Host: host, PID: os.Getpid(), Version: cfg.Version,
-		Interpreters: cfg.Interpreters, Slots: cfg.Slots,
+		Interpreters: cfg.Interpreters, Slots: cfg.Slots, Enforces: pool.Enforces(),
 	}
 	return &Transport{
 		pool: pool, worker: worker.ID,

@@ -65,7 +65,9 @@ type child struct {
 
 	calls, results, stdout, stderr int
 
-	out    []byte // not written yet
+	out  []byte // not written yet
+	cell *cell
+
 	in     []byte // read and not parsed yet; a part of buffer
 	buffer []byte
 	limit  int // of a frame's payload
@@ -74,15 +76,16 @@ type child struct {
 	ready  bool
 	bodies bodies
 
+	oom    bool // the kernel has killed for its cell's memory
 	jailed bool // pid is of the sandbox's launcher
 	usage  usage
 	fresh  bool // its call was to have it for itself
 	served int  // calls that were handed to it to run in itself, not in forks
 }
 
-// spawn starts a child. The caller runs on the pool's forking thread.
-func spawn(c Config, jail *jail, dir string, env []string) (*child, error) {
-	ch := &child{python: c.Python, pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, limit: c.frameLimit()}
+// spawn starts a child in a cell. The caller runs on the pool's forking thread.
+func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
+	ch := &child{cell: cell, python: c.Python, pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, limit: c.frameLimit()}
 	var theirs []int
 	defer func() { closeAll(theirs...) }()
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -112,6 +115,13 @@ func spawn(c Config, jail *jail, dir string, env []string) (*child, error) {
 	}
 	files := []uintptr{uintptr(null), uintptr(stdout), uintptr(stderr), uintptr(calls), uintptr(results), uintptr(ch.stdout), uintptr(ch.stderr)}
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &ch.pidfd}
+	if cell.uid >= 0 {
+		attributes.Credential = credential(cell.uid)
+		for _, fd := range []int{stdout, stderr} { // /dev/stdout is opened anew, by that user
+			_ = unix.Fchown(fd, cell.uid, cell.uid)
+		}
+	}
+	env = cell.env(env)
 	// An interpreter finds its virtual environment by the path it was called by.
 	program, words, visible := c.Python, []string{c.Python, "-c", bootstrap, "faasctl-child"}, env
 	options := -1
@@ -127,20 +137,30 @@ func spawn(c Config, jail *jail, dir string, env []string) (*child, error) {
 		ch.jailed = true
 	}
 	closeOnExec()
-	ch.pid, err = syscall.ForkExec(program, words, &syscall.ProcAttr{Dir: dir, Env: visible, Files: files, Sys: attributes})
+	ch.pid, err = syscall.ForkExec(program, words, &syscall.ProcAttr{Dir: cell.work, Env: visible, Files: files, Sys: attributes})
 	if err != nil {
 		ch.pid = -1
 		ch.close()
 		closeAll(options)
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
+	// It waits for its program, or its launcher for its options, until it is in.
+	if err := cell.admit(ch.pid); err != nil {
+		ch.reap()
+		closeAll(options)
+		return nil, err
+	}
 	if jail != nil {
 		closeAll(theirs...)
 		theirs = nil
-		if err := sendArgs(options, jail.arguments(dir, env)); err != nil {
+		if err := sendArgs(options, jail.arguments(cell.work, env)); err != nil {
 			ch.reap()
 			return nil, fmt.Errorf("tell %s what to do: %w", program, err)
 		}
+	}
+	if err := cell.admit(ch.pid); err != nil {
+		ch.reap()
+		return nil, err
 	}
 	setup, _ := json.Marshal(map[string]any{"max_payload": c.MaxPayload, "preload": c.Preload})
 	ch.out = binary.LittleEndian.AppendUint32(ch.out, uint32(len(runnerSource)))
@@ -215,12 +235,11 @@ func (ch *child) frame() (kind byte, payload []byte, ok bool, err error) {
 	return kind, payload, ok, err
 }
 
-// killGroup sends a signal to the child and all that it started and that did
-// not leave its group. The child is not reaped yet, so the number is its own.
-func (ch *child) killGroup(sig syscall.Signal) {
+// signal sends a signal to the child and all that it started. The child is not
+// reaped yet, so the number is its own.
+func (ch *child) signal(sig syscall.Signal) {
 	if ch.pid > 0 {
-		_ = unix.Kill(-ch.pid, sig)
-		_ = unix.Kill(ch.pid, sig) // between fork and setpgid there is no group yet
+		ch.cell.signal(ch.pid, sig)
 	}
 }
 
@@ -236,14 +255,16 @@ func (ch *child) exited() bool {
 func (ch *child) reap() syscall.WaitStatus {
 	var wait syscall.WaitStatus
 	if ch.pid > 0 {
-		ch.killGroup(syscall.SIGKILL)
+		ch.signal(syscall.SIGKILL)
 		for {
 			if _, err := syscall.Wait4(ch.pid, &wait, 0, nil); err != syscall.EINTR {
 				break
 			}
 		}
 		ch.pid = -1
+		ch.oom = ch.cell.group.outOfMemory()
 	}
+	ch.cell.giveBack()
 	ch.close()
 	if ch.jailed {
 		wait = outside(wait)

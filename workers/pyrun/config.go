@@ -32,6 +32,9 @@ type Config struct {
 	// FAASCTL_ is refused. Default: none.
 	Env []string
 
+	// Rules are the operator's for functions here.
+	Rules
+
 	// MaxPayload is the largest result in bytes, in each encoding. Default:
 	// core.MaxPayload.
 	MaxPayload int
@@ -48,11 +51,6 @@ type Config struct {
 	// once before its first call. It is not part of the call's time-out.
 	// Default: 5 min.
 	SetupTimeout time.Duration
-
-	// Ceiling bounds what any call may use and says how far apart calls are
-	// kept at least; what the call itself asks for may be lower, or further
-	// apart. Default: no limits, warm.
-	Ceiling core.Limits
 
 	// Preload names modules that a child imports when it starts. One that cannot
 	// be imported is logged and otherwise left to the functions that want it.
@@ -81,6 +79,22 @@ type Config struct {
 	// Logger gets what concerns the children rather than a task. Default: none
 	// (discarded).
 	Logger *slog.Logger
+
+	bare bool // tests: as if the system had no control groups
+}
+
+// Rules are what a worker's operator says about how functions run. The zero
+// value lets them do what the worker's own user may.
+type Rules struct {
+	// Ceiling is the most that any call may use, whatever its function says, and
+	// how far calls are kept apart at least. Default: no limit.
+	Ceiling core.Limits
+
+	// RunAs says who functions run as, where the worker is root: "none" is root,
+	// "auto" one unprivileged user per slot where that user can read the
+	// interpreter and the import paths, and a range of user ids, 70000-70099,
+	// insists on it. Default: none.
+	RunAs string
 }
 
 func (c Config) withDefaults() Config {

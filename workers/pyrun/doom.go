@@ -19,7 +19,9 @@ const (
 	doomDiscard          // the running call is somebody else's by now
 	doomSetup            // the running call's setup() ran out of time
 	doomStart            // it did not become ready in time
-	doomRetire           // it has done its duty; no call runs
+	doomMemory           // the running call has more memory than it may have
+	doomCPU              // the running call has used more processor time than it may
+	doomRetire           // it has done its duty, or is not fit for the next call; no call runs
 )
 
 // doom is what we did to the child and for which call.
@@ -53,6 +55,10 @@ func (d doom) failure(f *flying, wait syscall.WaitStatus, last string) core.Fail
 		failure := timedOut(0, last)
 		failure.Message = "its setup() ran longer than " + d.why
 		return failure
+	case doomMemory:
+		return outOfMemory(f.limits.Memory, last)
+	case doomCPU:
+		return outOfCPU(f.limits.CPUSeconds, last)
 	case doomGarbage:
 		failure := crashed(wait, last)
 		failure.Message = "the process was ended because of " + d.why
@@ -74,7 +80,7 @@ func (s *slot) condemn(kind doomKind, why string) {
 		}
 	}
 	s.doom.tag, s.doom.killAt = tag, time.Time{}
-	s.ch.killGroup(syscall.SIGKILL)
+	s.ch.signal(syscall.SIGKILL)
 }
 
 // obey carries out an order for those of its tasks that this slot has.
@@ -111,7 +117,7 @@ func (s *slot) stopRunning(f *flying, now time.Time) {
 		s.condemn(doomDiscard, "")
 	case s.doom.kind == doomNone:
 		s.doom = doom{kind: doomCancel, tag: f.tag, killAt: now.Add(f.grace)}
-		s.ch.killGroup(syscall.SIGTERM)
+		s.ch.signal(syscall.SIGTERM)
 	}
 }
 
@@ -137,6 +143,9 @@ func (s *slot) next() time.Time {
 		if f.skip && s.doom.kind == doomNone {
 			at = earlier(at, s.flight.since.Add(skipTime))
 		}
+		if s.doom.kind == doomNone {
+			at = earlier(at, s.lookAt)
+		}
 	}
 	return at
 }
@@ -157,7 +166,7 @@ func (s *slot) enforce(now time.Time) {
 	if s.doom.kind != doomNone {
 		if at := s.doom.killAt; !at.IsZero() && !now.Before(at) {
 			s.doom.killAt = time.Time{}
-			s.ch.killGroup(syscall.SIGKILL)
+			s.ch.signal(syscall.SIGKILL)
 		}
 		return
 	}
@@ -179,5 +188,7 @@ func (s *slot) enforce(now time.Time) {
 		s.condemn(doomTimeout, "")
 	case f.skip && due(s.flight.since, skipTime):
 		s.stopRunning(f, now)
+	case !s.lookAt.IsZero() && !now.Before(s.lookAt):
+		s.look(f, now)
 	}
 }

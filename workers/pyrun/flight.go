@@ -1,6 +1,7 @@
 package pyrun
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -21,10 +22,11 @@ const (
 // flying is one call in the child's hands.
 type flying struct {
 	call
-	tag       uint32 // random: without it a function could forge its neighbour's result
-	skip      bool   // the child was asked not to start it
-	cancelled bool   // it ends as CANCELLED
-	discarded bool   // nobody wants to hear of it
+	tag       uint32      // random: without it a function could forge its neighbour's result
+	skip      bool        // the child was asked not to start it
+	limits    core.Limits // in force
+	cancelled bool        // it ends as CANCELLED
+	discarded bool        // nobody wants to hear of it
 	grace     time.Duration
 }
 
@@ -71,11 +73,24 @@ func (f *flight) output() core.Output {
 	return f.rec.output()
 }
 
-// launch hands the child as many calls as go into one frame.
+// tag is that of the running call; 0 for none.
+func (f *flight) tag() uint32 {
+	if running := f.running(); running != nil {
+		return running.tag
+	}
+	return 0
+}
+
+// launch hands the child as many calls as go into one frame, all under the same
+// limits: these are set for the child as a whole.
 func (s *slot) launch() {
+	limits := s.pool.limits(s.rest[0].Assignment)
+	if !s.hold(limits) {
+		return
+	}
 	payload := number(0)
 	calls := s.flight.calls[:0]
-	isolation := s.pool.isolation(s.rest[0].Assignment)
+	isolation := limits.Isolation
 	room := s.room(isolation)
 	flags := byte(0)
 	if isolation == core.Fork {
@@ -83,7 +98,7 @@ func (s *slot) launch() {
 	}
 	for len(s.rest) > 0 && len(calls) < room && (len(calls) == 0 || len(payload)+len(s.rest[0].Args) <= frameBytes) {
 		c := s.rest[0]
-		if s.pool.isolation(c.Assignment) != isolation {
+		if s.pool.limits(c.Assignment) != limits {
 			break
 		}
 		s.rest = s.rest[1:]
@@ -97,7 +112,7 @@ func (s *slot) launch() {
 		}
 		tag := rand.Uint32()
 		payload = appendCall(payload, tag, n, codec, flags, c.Args)
-		calls = append(calls, flying{call: c, tag: tag})
+		calls = append(calls, flying{call: c, tag: tag, limits: limits})
 	}
 	binary.LittleEndian.PutUint32(payload, uint32(len(calls)))
 	s.ch.send(kindCalls, payload)
@@ -123,6 +138,7 @@ func (s *slot) enter(now time.Time) {
 	if f.skip { // it may have been too late for that
 		return
 	}
+	s.watch(f, now)
 	f.sink.Started(f.Lease, now)
 }
 
@@ -199,6 +215,10 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 			return drained, err
 		}
 		s.ch.versions(f.Function, result.Failure)
+		if f.limits.Memory > 0 && result.Failure != nil && result.Failure.Type == "MemoryError" {
+			result.Failure.Kind = core.KindMemory
+			result.Failure.Message = cmp.Or(result.Failure.Message, outOfMemory(f.limits.Memory, "").Message)
+		}
 		if f.cancelled {
 			state, result = core.Cancelled, failed(f.Codec, cancelledBy("cancelled while it ran"))
 		}
@@ -217,7 +237,7 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 	} else if s.doom.kind == doomCancel {
 		// It ended in its grace. The signal may still hit whatever comes next,
 		// so nothing comes next.
-		s.ch.killGroup(syscall.SIGKILL)
+		s.ch.signal(syscall.SIGKILL)
 	}
 	return drained, nil
 }

@@ -21,6 +21,7 @@ const (
 	kindBody  = 'B' // number, length of description, description (JSON), body
 	kindCalls = 'C' // count, then count × (call header, arguments)
 	kindAck   = 'A' // the parent has read all that the last call printed
+	kindLimit = 'Q' // bytes of memory, processes (8 bytes each): soft limits for what runs from now on
 	kindSkip  = 'K' // tag of a call that is not to be started
 
 	kindHello  = 'H' // JSON: who the child is; it is ready

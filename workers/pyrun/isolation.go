@@ -36,10 +36,15 @@ func (u usage) after(i core.Isolation) usage {
 	return used
 }
 
-// isolation is how a call is kept apart here.
-func (p *Pool) isolation(c core.Assignment) core.Isolation {
-	return c.Limits.Under(p.config.Ceiling).Isolation.OrDefault()
+// limits are what a call is run under here.
+func (p *Pool) limits(c core.Assignment) core.Limits {
+	l := c.Limits.Under(p.config.Ceiling)
+	l.Isolation = l.Isolation.OrDefault()
+	return l
 }
+
+// isolation is how a call is kept apart here.
+func (p *Pool) isolation(c core.Assignment) core.Isolation { return p.limits(c).Isolation }
 
 // unfit says why the child may not run a call; "" if it may.
 func (s *slot) unfit(c call) string {

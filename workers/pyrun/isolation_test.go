@@ -86,7 +86,7 @@ func TestIsolation(t *testing.T) {
 }
 
 func TestAWorkersIsolationIsTheLeast(t *testing.T) {
-	r := newRig(t, Config{Ceiling: core.Limits{Isolation: core.Fork}})
+	r := newRig(t, Config{Rules: Rules{Ceiling: core.Limits{Isolation: core.Fork}}})
 	var at trace
 	for range 3 {
 		r.answer(isolated(trail, core.Warm), &at)
@@ -130,7 +130,7 @@ func TestBatchOfMixedIsolation(t *testing.T) {
 
 // Every hostile function ends in a fork as it does in a warm child.
 func TestHostileFunctionsInForks(t *testing.T) {
-	tryHostiles(t, newRig(t, Config{Slots: 1, Ceiling: core.Limits{Isolation: core.Fork}}))
+	tryHostiles(t, newRig(t, Config{Slots: 1, Rules: Rules{Ceiling: core.Limits{Isolation: core.Fork}}}))
 }
 
 // A crash costs a fork, not the process that it came from.

@@ -88,6 +88,22 @@ func timedOut(limit time.Duration, last string) core.Failure {
 	return core.Failure{Kind: core.KindTimeout, Type: "TimeoutError", Message: "ran longer than " + limit.String(), Last: last}
 }
 
+func outOfMemory(limit int64, last string) core.Failure {
+	return core.Failure{Kind: core.KindMemory, Type: "MemoryError", Message: "used more memory than the limit of " + sizeText(limit), Last: last}
+}
+
+func outOfCPU(limit float64, last string) core.Failure {
+	return core.Failure{Kind: core.KindTimeout, Type: "TimeoutError", Message: fmt.Sprintf("used more processor time than %g s", limit), Last: last}
+}
+
+// sizeText writes 512 MiB.
+func sizeText(size int64) string {
+	if size < 1<<30 || size%(1<<30) != 0 {
+		return fmt.Sprintf("%.4g MiB", float64(size)/(1<<20))
+	}
+	return fmt.Sprintf("%d GiB", size>>30)
+}
+
 func cancelledBy(message string) core.Failure {
 	return core.Failure{Kind: core.KindCancelled, Message: message}
 }

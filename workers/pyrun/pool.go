@@ -41,10 +41,13 @@ type call struct {
 type Pool struct {
 	config Config
 	env    []string
+	bounds confinement
 	ready  chan struct{} // closed by the first child that is ready
 	jail   *jail         // nil: functions are not shut in
 	forks  chan func()   // run on the one thread that all children are started from
 	slots  []*slot
+
+	rubbish sync.WaitGroup // what is being removed
 
 	mu      sync.Mutex
 	stopped bool                 // Run has ended or will
@@ -69,9 +72,20 @@ func NewPool(c Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{config: c, env: env, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{}}
+	bounds, err := confine(c)
+	if err != nil {
+		return nil, err
+	}
+	if bounds.why != "" {
+		c.Logger.Warn("functions run as root", "why", bounds.why)
+	}
+	p := &Pool{config: c, env: env, bounds: bounds, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{}}
 	if c.Sandbox == Bwrap {
-		if p.jail, err = newJail(c, env, -1); err != nil {
+		uid := -1
+		if !bounds.users.none() {
+			uid = bounds.users.first
+		}
+		if p.jail, err = newJail(c, env, uid); err != nil {
 			return nil, err
 		}
 	}
@@ -95,8 +109,20 @@ func (p *Pool) Run(ctx context.Context) error {
 		return fmt.Errorf("make the functions' working directory: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	defer p.rubbish.Wait()
+	if err := os.Chmod(dir, 0o711); err != nil { // the slots' users only pass through
+		return fmt.Errorf("open the functions' working directory: %w", err)
+	}
+	if swept := p.bounds.cgroups.sweep(); swept > 0 {
+		p.config.Logger.Info("ended what a killed worker had left behind", "control_groups", swept)
+	}
 	defer p.closeBells()
-	for _, s := range p.slots {
+	for i, s := range p.slots {
+		s.quarters, err = p.bounds.assign(p, dir, i)
+		defer s.quarters.close()
+		if err != nil {
+			return err
+		}
 		bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 		if err != nil {
 			return fmt.Errorf("make a doorbell: %w", err)
@@ -112,7 +138,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	}()
 	var group errgroup.Group
 	for _, s := range p.slots {
-		group.Go(func() error { s.run(dir); return nil })
+		group.Go(func() error { s.run(); return nil })
 	}
 	<-ctx.Done()
 	p.stop()
@@ -334,6 +360,9 @@ func (p *Pool) Interpreter() core.Interpreter {
 	defer p.mu.Unlock()
 	return core.Interpreter{Path: p.first.Executable, Version: p.first.Python, Dill: p.first.Dill, Platform: p.first.Platform}
 }
+
+// Enforces is what holds functions within bounds here.
+func (p *Pool) Enforces() *core.Enforcement { return p.bounds.enforces(p.config) }
 
 // Trouble is why the last child could not start; nil once one could.
 func (p *Pool) Trouble() error {

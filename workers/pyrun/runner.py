@@ -39,9 +39,10 @@ RESULT = struct.Struct("<IBBHQIIII")  # tag, status, flags, 0, ns, lengths of js
 RESULT_FLAGS = 5  # where the flags are
 BODY = struct.Struct("<II")  # body number, length of the description
 NUMBER = struct.Struct("<I")
+LIMITS = struct.Struct("<QQ")  # bytes of memory, processes; the highest number is none
 MAGIC, COMPLETE = b"fx", 1
 LOADING = struct.Struct("<IB")  # tag, whether setup() begins (1) or has ended (0)
-SETUP, BODIES, CALLS, ACK, SKIP, HELLO, DONE, MISS, LOAD = b"IBCAKHRML"
+SETUP, BODIES, CALLS, ACK, SKIP, LIMIT, HELLO, DONE, MISS, LOAD = b"IBCAKQHRML"
 OK, EXCEPTION, UNSERIALIZABLE, UNLOADABLE, TOO_LARGE, SKIPPED, DIED = range(7)
 JSON_CODEC, DILL_CODEC = 0, 1
 PENDING = 1  # flag of a result: the call printed something the parent has not read yet
@@ -713,6 +714,8 @@ class Child:
             self.bodies[number] = Body(decode_json(payload[BODY.size:data].decode()), payload[data:])
             while len(self.bodies) > CACHED_BODIES:
                 self.bodies.popitem(last=False)
+        elif kind == LIMIT:
+            bounds.set(*LIMITS.unpack(payload))
         elif kind == SKIP:
             self.skips.add(NUMBER.unpack(payload)[0])
 
@@ -956,6 +959,30 @@ class Stage:
         return any(descriptor == CALLS_FD for descriptor, _ in self.poll.poll(0))
 
 
+class Bounds:
+    """Limits of this process that the parent cannot set from outside. They are soft, and taken back for the next call."""
+
+    def __init__(self):
+        try:
+            import resource
+        except ImportError:
+            self.limits = ()
+            return
+        self.setrlimit, self.limits = resource.setrlimit, []
+        for kind in (resource.RLIMIT_DATA, resource.RLIMIT_NPROC):
+            self.limits.append((kind,) + resource.getrlimit(kind))
+        self.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def set(self, *values):
+        for (kind, soft, hard), value in zip(self.limits, values):
+            if value < 1 << 63:
+                soft = value if hard < 0 else min(value, hard)
+            self.setrlimit(kind, (soft, hard))
+
+
+bounds = None  # made by main
+
+
 def flush(target):
     try:
         target.flush()
@@ -1005,7 +1032,7 @@ def preload(names):
 
 
 def main():
-    global dill
+    global dill, bounds
     os.umask(0o077)
     for descriptor in (CALLS_FD, RESULTS_FD, STDOUT_READ_FD, STDERR_READ_FD):
         os.set_inheritable(descriptor, False)
@@ -1024,6 +1051,7 @@ def main():
         unbuffer_c()
     except BaseException:
         pass
+    bounds = Bounds()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.enable(2)
     stage = Stage()

@@ -24,19 +24,22 @@ type slot struct {
 	left   usage // of its child, when it became idle
 
 	// Owned by run.
-	dir     string
-	ch      *child
-	parked  []parked      // children of other interpreters, the one used last at the end
-	uses    string        // interpreter of the next child
-	retry   time.Time     // no start before
-	backoff time.Duration // of the next start that fails
-	begun   time.Time     // when the child was started
-	hungUp  time.Time     // when the result pipe was found closed; zero while it is open
-	scratch []byte        // for reading output
-	flight  flight        // the calls that the child has
-	rest    []call        // of the batch, not handed to the child yet
-	busy    bool          // has a batch
-	doom    doom          // what we did to the child, and for which call
+	quarters quarters
+	ch       *child
+	parked   []parked      // children of other interpreters, the one used last at the end
+	uses     string        // interpreter of the next child
+	retry    time.Time     // no start before
+	backoff  time.Duration // of the next start that fails
+	begun    time.Time     // when the child was started
+	hungUp   time.Time     // when the result pipe was found closed; zero while it is open
+	scratch  []byte        // for reading output
+	flight   flight        // the calls that the child has
+	rest     []call        // of the batch, not handed to the child yet
+	busy     bool          // has a batch
+	doom     doom          // what we did to the child, and for which call
+
+	lookAt  time.Time     // when the running call has to be looked at for its limits
+	cpuBase time.Duration // what the child's processes had used when the running call was entered
 
 	followTurn uint64 // of the pool, when it was last looked who is followed
 }
@@ -59,14 +62,14 @@ func (s *slot) ring() {
 }
 
 // run is the slot's life. It returns when the pool has stopped.
-func (s *slot) run(dir string) {
-	s.dir, s.scratch = dir, make([]byte, readSize)
+func (s *slot) run() {
+	s.scratch = make([]byte, readSize)
 	defer func() {
 		if s.ch != nil {
 			s.ch.reap()
 		}
-		for _, other := range s.parked {
-			other.reap()
+		for len(s.parked) > 0 {
+			s.unpark(0)
 		}
 	}()
 	for {
@@ -99,7 +102,7 @@ func (s *slot) advance() {
 	if s.ch == nil || !s.ch.ready || s.doom.kind != doomNone {
 		return
 	}
-	if s.flight.done() && len(s.rest) > 0 {
+	for s.flight.done() && len(s.rest) > 0 && s.doom.kind == doomNone {
 		if why := s.unfit(s.rest[0]); why != "" {
 			s.retire(why)
 			return
@@ -123,17 +126,24 @@ func (s *slot) spawn() {
 		ch  *child
 		err error
 	}
+	cell, err := s.pool.bounds.newCell(&s.quarters)
+	if err != nil {
+		s.startFailed(err)
+		return
+	}
 	answer := make(chan started, 1)
 	config := s.pool.config
 	config.Python = s.uses
 	s.pool.forks <- func() {
-		ch, err := spawn(config, s.pool.jail, s.dir, s.pool.env)
+		ch, err := spawn(config, s.pool.jail, cell, s.pool.env)
 		answer <- started{ch, err}
 	}
 	got := <-answer
+	s.lookAt = time.Time{}
 	s.doom, s.hungUp, s.begun = doom{}, time.Time{}, time.Now()
 	s.flight = flight{}
 	if got.err != nil {
+		cell.giveBack()
 		s.startFailed(got.err)
 		return
 	}
@@ -324,6 +334,9 @@ func (s *slot) buried() {
 		s.startFailed(fmt.Errorf("%s %s: %s", ch.python, ended(wait), s.flight.lines()))
 	} else if s.flight.done() && s.doom.kind == doomNone {
 		s.log.Warn("an idle Python child ended", "pid", ch.pid, "how", ended(wait))
+	}
+	if ch.oom && s.doom.kind == doomNone {
+		s.doom = doom{kind: doomMemory, tag: s.flight.tag()}
 	}
 	retired := s.doom.kind == doomRetire
 	left := s.flight.bury(s, wait)

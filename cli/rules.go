@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"strconv"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"faasctl/core"
+	"faasctl/workers/pyrun"
+)
+
+// ruleFlags are what the operator of a worker says about how functions run on it.
+func ruleFlags() []urfave.Flag {
+	return []urfave.Flag{
+		&urfave.StringFlag{Name: "memory", Usage: "`SIZE` that any call may have at most, whatever its function says; 0 = no ceiling"},
+		&urfave.Float64Flag{Name: "cpu-seconds", Usage: "processor time that any call may use at most; 0 = no ceiling"},
+		&urfave.IntFlag{Name: "processes", Usage: "at most `N` processes and threads of any call at once; 0 = no ceiling"},
+		&urfave.StringFlag{Name: "run-as", Value: "auto", EnvVars: []string{"FAASCTL_RUN_AS"}, Usage: "as root, `USERS` that functions run as: auto (one unprivileged user per slot, where it can read Python and the import paths), none, or a range of user ids such as 70000-70099"},
+	}
+}
+
+// readRules reads them.
+func readRules(c *urfave.Context) (pyrun.Rules, error) {
+	rules := pyrun.Rules{RunAs: c.String("run-as"), Ceiling: core.Limits{CPUSeconds: c.Float64("cpu-seconds"), Processes: c.Int("processes")}}
+	if c.IsSet("memory") {
+		memory, err := parseMemory(c.String("memory"))
+		if err != nil {
+			return rules, err
+		}
+		rules.Ceiling.Memory = memory
+	}
+	if err := rules.Ceiling.Validate(); err != nil {
+		return rules, usageOf("the worker's ceiling", err)
+	}
+	if err := rules.CheckRunAs(); err != nil {
+		return rules, usageOf("--run-as", err)
+	}
+	return rules, nil
+}
+
+// ruleWords are the flags that say the same to a worker that is hired.
+func ruleWords(rules pyrun.Rules) []string {
+	words := []string{"--run-as", rules.RunAs}
+	for _, limit := range []struct{ flag, value string }{
+		{"--memory", strconv.FormatInt(rules.Ceiling.Memory, 10)},
+		{"--cpu-seconds", strconv.FormatFloat(rules.Ceiling.CPUSeconds, 'g', -1, 64)},
+		{"--processes", strconv.Itoa(rules.Ceiling.Processes)},
+	} {
+		if limit.value != "0" {
+			words = append(words, limit.flag, limit.value)
+		}
+	}
+	return words
+}
+
+// enforcementRows tell what a worker has in force.
+func enforcementRows(e *core.Enforcement, add func(name, value string)) {
+	if e == nil {
+		return
+	}
+	add("runs as", e.User)
+	add("stops by", e.Stop)
+	add("limits by", "memory: "+e.Memory+"; processor time: "+e.CPU+"; processes: "+e.Processes)
+	add("sandbox", e.Sandbox)
+	describeLimits(e.Ceiling, func(name, value string) { add(name, value+" (ceiling)") })
+}

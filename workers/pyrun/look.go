@@ -1,0 +1,98 @@
+package pyrun
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"faasctl/core"
+)
+
+// hold puts limits in force for the child's next calls. It returns false when
+// the child has to be replaced first: what earlier calls have left in its memory,
+// or running, would be charged to them.
+func (s *slot) hold(l core.Limits) bool {
+	if l.Isolation == core.Fork && l.Processes > 0 {
+		l.Processes++ // the process that is forked
+	}
+	if s.ch.usage != unused {
+		why := ""
+		if l.Memory > 0 {
+			if used := s.ch.cell.memory(s.ch.pid, l.Memory/2); used > l.Memory/4*3 {
+				why = "it has " + sizeText(used) + " of memory from earlier calls"
+			}
+		}
+		if l.Processes > 0 {
+			if n := s.ch.cell.tasks(s.ch.pid); n > 1 {
+				why = fmt.Sprintf("%d processes and threads run in it from earlier calls", n)
+			}
+		}
+		if why != "" {
+			s.log.Debug("a Python child is replaced before a call under limits", "pid", s.ch.pid, "why", why)
+			s.condemn(doomRetire, why)
+			return false
+		}
+	}
+	data, processes, change, err := s.ch.cell.limit(s.ch.pid, l)
+	switch {
+	case err == nil:
+		if change {
+			s.ch.send(kindLimit, binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, data), processes))
+		}
+		return true
+	case s.ch.exited(): // that was all: another child takes the calls
+		s.condemn(doomRetire, "it has ended")
+	default: // it must not run without
+		c := s.rest[0]
+		s.rest = s.rest[1:]
+		message := "its limits cannot be put in force on this worker: " + err.Error()
+		c.sink.Ended(core.Outcome{Lease: c.Lease, State: core.Failed, Result: failed(c.Codec, core.Failure{Kind: core.KindCrash, Message: message})})
+	}
+	return false
+}
+
+// watch notes when the call that is being entered has to be looked at.
+func (s *slot) watch(f *flying, now time.Time) {
+	memory, cpu := f.limits.Memory > 0 && s.ch.cell.group.memory == "", f.limits.CPUSeconds > 0
+	if !memory && !cpu {
+		s.lookAt = time.Time{}
+		return
+	}
+	if cpu {
+		s.cpuBase = s.ch.cell.cpu(s.ch.pid)
+	}
+	// A look that is due stays due: calls may be short, and together grow all the same.
+	if s.lookAt.IsZero() || cpu {
+		s.lookAt = now.Add(usualLook)
+	}
+	if cpu {
+		s.lookAt = earlier(s.lookAt, now.Add(nextLook(seconds(f.limits.CPUSeconds))))
+	}
+}
+
+// look ends the running call if it uses more than it may.
+func (s *slot) look(f *flying, now time.Time) {
+	next := slowLook
+	if most := f.limits.Memory; most > 0 && s.ch.cell.group.memory == "" {
+		used := s.ch.cell.memory(s.ch.pid, most)
+		if used > most {
+			s.condemn(doomMemory, "")
+			return
+		}
+		next = usualLook
+		if used > most/2 {
+			next = quickLook
+		}
+	}
+	if most := f.limits.CPUSeconds; most > 0 {
+		rest := seconds(most) - (s.ch.cell.cpu(s.ch.pid) - s.cpuBase)
+		if rest <= 0 {
+			s.condemn(doomCPU, "")
+			return
+		}
+		next = min(next, nextLook(rest))
+	}
+	s.lookAt = now.Add(next)
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
