@@ -252,6 +252,26 @@ var queueCases = map[string]func(*fixture){
 			}
 		}
 	},
+	"who comes to a busy queue goes before who was served last": func(f *fixture) {
+		one, other := f.function("one"), f.function("other")
+		for range 2 { // whose id is the lower one does not count
+			f.submit(one.ID, 20)
+			for range 3 {
+				f.claimOne()
+			}
+			for range 3 { // one call at a time, as whoever waits for each makes them
+				probe := f.submit(other.ID, 1)[0]
+				if c := f.claimOne(); c.Task != probe {
+					f.Fatal("the other function's first call waited for one more of the flood")
+				}
+				if c := f.claimOne(); c.Spec.Function != one.ID {
+					f.Fatal("the flood has no turn")
+				}
+			}
+			f.claim(100, longLease)
+			one, other = other, one
+		}
+	},
 	"each priority gets its share": func(f *fixture) {
 		fn := f.function("add")
 		at := func(priority, n int) {

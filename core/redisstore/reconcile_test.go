@@ -263,3 +263,59 @@ func BenchmarkReconcile(b *testing.B) {
 		})
 	}
 }
+
+// A task that is neither in its line nor counted is put back into both at once, so that
+// a claim between two steps of the pass does not find more tasks than are counted.
+func TestALineIsRepairedWithItsDepth(t *testing.T) {
+	b := newBench(t)
+	ids := b.submit(3)
+	lines := b.raw().Keys(b.ctx, b.keys.base+"q:*").Val()
+	b.must(b.raw().LRem(b.ctx, lines[0], 0, string(ids[1])).Err())
+	b.must(b.raw().HIncrBy(b.ctx, b.keys.depths(), core.DefaultQueue, -1).Err())
+	if n, err := b.reconcile(b.ctx, "records", "", []string{string(ids[1])}); err != nil || n != 2 {
+		t.Fatalf("%d repairs, %v", n, err)
+	}
+	if n := b.depth(); n != 3 {
+		t.Fatalf("%d tasks are counted, 3 wait", n)
+	}
+	if n := len(b.claim(5)); n != 3 || b.depth() != 0 {
+		t.Fatalf("claimed %d, then %d are counted", n, b.depth())
+	}
+}
+
+// A depth whose count was lost is never less than none, is right again when the queue
+// is empty, and is counted as a repair.
+func TestADepthIsNeverNegative(t *testing.T) {
+	b := newBench(t)
+	b.submit(4)
+	b.must(b.raw().Del(b.ctx, b.keys.depths()).Err())
+	for _, c := range b.claim(3) {
+		if n := b.depth(); n != 0 {
+			t.Fatalf("the depth is %d", n)
+		}
+		b.settle(outcome(c.Lease, core.Completed))
+	}
+	stats, err := b.Stats(b.ctx)
+	if b.must(err); stats.Repaired != 1 {
+		t.Fatalf("%d repairs are told", stats.Repaired)
+	}
+	b.claim(1)
+	b.submit(2)
+	if n := b.depth(); n != 2 {
+		t.Fatalf("the depth is %d, 2 wait", n)
+	}
+	if n := b.pass(); n != 0 {
+		t.Fatalf("%d repairs", n)
+	}
+}
+
+// depth is how many tasks all queues are said to hold.
+func (b *bench) depth() (n int64) {
+	b.Helper()
+	all, err := b.Queues(b.ctx)
+	b.must(err)
+	for _, q := range all {
+		n += q.Queued
+	}
+	return n
+}

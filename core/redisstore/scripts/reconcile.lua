@@ -62,6 +62,10 @@ local function forgettable(id, state, ended)
   repaired('done', id)
 end
 
+-- uncounted says that a task was put back into its line. What lost it may have left it
+-- out of the depth as well, and a claim would take it off there.
+local uncounted = false
+
 local function record(id)
   local f = call('HMGET', K.task .. id, 'st', 'fn', 'q', 'pr', 'td', 'tx', 'tf', 'fk', 'ra')
   local state, fn = f[1], f[2]
@@ -82,6 +86,7 @@ local function record(id)
       if call('LPUSH', line, id) == 1 then awaken(f[3], class) end
       call('PUBLISH', K.hint_work, '')
       repaired('line', id)
+      uncounted = true
     end
   elseif state ~= 'DELAYED' and state ~= 'RUNNING' then
     forgettable(id, state, tonumber(f[7]))
@@ -188,6 +193,7 @@ for i = 7, #ARGV do
   look[ARGV[2]](ARGV[i])
   done = done + 1
 end
+if uncounted then counts() end
 if #repairs > 0 then call('HINCRBY', K.counters, 'repaired', #repairs / 2) end
 flush(false)
 return {done, unpack(repairs, 1, math.min(#repairs, 4000))}
