@@ -47,9 +47,10 @@ type topServer struct {
 	top    core.Top
 	tasks  []core.Task
 	server *http.Server
+	sent   func() // called when a message is on its way; nil for nobody
 }
 
-func newTopServer(t *testing.T) *topServer {
+func newTopServer(t testing.TB) *topServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -68,7 +69,7 @@ func newTopServer(t *testing.T) *topServer {
 
 func (s *topServer) url() string { return "http://" + s.address }
 
-func (s *topServer) start(t *testing.T) {
+func (s *topServer) start(t testing.TB) {
 	t.Helper()
 	listener, err := net.Listen("tcp", s.address)
 	if err != nil {
@@ -119,13 +120,16 @@ func (s *topServer) stream(w http.ResponseWriter, r *http.Request) {
 	defer tick.Stop()
 	for kind := "snapshot"; ; kind = "delta" {
 		s.mu.Lock()
-		top := s.top
+		top, sent := s.top, s.sent
 		s.mu.Unlock()
 		top.Now = time.Now()
 		top.Dispatchers = &[]core.DispatcherInfo{{ID: "d-1", Modes: []core.Mode{core.Local}, Seen: time.Now()}}
 		data, _ := json.Marshal(top)
 		_, _ = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", kind, data)
 		_ = http.NewResponseController(w).Flush()
+		if sent != nil {
+			sent()
+		}
 		select {
 		case <-tick.C:
 		case <-r.Context().Done():
