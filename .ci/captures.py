@@ -104,9 +104,13 @@ class Terminal:
         return self.tmux("capture-pane", "-e", "-p").rstrip("\n").split("\n")
 
 
-def spans(line):
-    """Splits a line into (text, colour, bold)."""
-    colour, bold, dim, reverse = -1, False, False, False
+PLAIN = (-1, False, False, False)  # colour, bold, dim, reverse
+
+
+def spans(line, state):
+    """Splits a line into (text, colour, bold, reverse). What it begins with is how the
+    line before it ended: state, which is changed to how this one ends."""
+    colour, bold, dim, reverse = state
     for part in re.split(r"(\x1b\[[0-9;]*m)", line):
         codes = re.fullmatch(r"\x1b\[([0-9;]*)m", part)
         if not codes:
@@ -129,27 +133,28 @@ def spans(line):
                 colour = code - 30
             elif 90 <= code <= 97:
                 colour = code - 82
+    state[:] = colour, bold, dim, reverse
 
 
 def svg(lines, title):
     width, height = COLUMNS * CELL + 2 * MARGIN, LINES * ROW + 2 * MARGIN
     out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img">' % (width, height, width, height),
            "<title>%s</title>" % escape(title),
-           "<style>text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace;white-space:pre}.b{font-weight:bold}</style>",
+           "<style>text{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}.b{font-weight:bold}</style>",
            '<rect width="100%%" height="100%%" rx="8" fill="%s"/>' % BACKGROUND]
+    state = list(PLAIN)
     for row, line in enumerate(lines):
         column, y = 0, MARGIN + row * ROW + 14
-        for text, colour, bold, reverse in spans(line):
+        for text, colour, bold, reverse in spans(line, state):
             x, wide = MARGIN + column * CELL, len(text) * CELL
             column += len(text)
             if reverse:
                 out.append('<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s"/>' % (x, y - 14, wide, ROW, colour))
                 colour = BACKGROUND
-            if text.strip():
-                lead = len(text) - len(text.lstrip())
-                text, x = text.strip(), x + lead * CELL
+            # Each word stands where its cell is: not everything that draws keeps blanks.
+            for word in re.finditer(r"\S+(?: \S+)*", text):
                 out.append('<text x="%.1f" y="%d" fill="%s" textLength="%.1f"%s>%s</text>' % (
-                    x, y, colour, len(text) * CELL, ' class="b"' if bold else "", escape(text)))
+                    x + word.start() * CELL, y, colour, len(word.group()) * CELL, ' class="b"' if bold else "", escape(word.group())))
     return "\n".join(out + ["</svg>", ""])
 
 
@@ -200,11 +205,16 @@ def main(faasctl, into):
 
         terminal.await_(r"workers · 3 running")
         terminal.await_(r"(?:[4-9],\d{3}|\d\d,\d{3}) ended")
+        terminal.await_(r"running [2-9]")
         keep("top.svg", "faasctl top: numbers, workers, the latest tasks")
         load.stopped.set()
         terminal.await_(r"queued 0 .*running 0 ")
         terminal.press("6")
         terminal.await_(r"ValueError")
+        terminal.press("x")
+        terminal.await_(r"y does it")
+        keep("plan.svg", "faasctl top: what failed, and a plan to forget it")
+        terminal.press("n")
         terminal.press("Enter")
         terminal.await_(r"tasks · .*\n.*\n.*thumbnail")
         terminal.press("Enter")

@@ -123,11 +123,15 @@ func (m *Model) timeline(events []core.Event, w int) []line {
 		return nil
 	}
 	out := []line{m.theme.ruled("timeline", plural(int64(len(events)), "event")+", UTC", w)}
-	before := events[0].At
+	before := time.Time{}
 	for _, e := range events[:min(len(events), mostLines)] {
+		since := ""
+		if !before.IsZero() {
+			since = "+" + millis(float64(e.At.Sub(before))/float64(time.Millisecond))
+		}
 		l := line{
 			{" " + e.At.UTC().Format("15:04:05.000"), dim},
-			{" " + padded("+"+millis(float64(e.At.Sub(before))/float64(time.Millisecond)), 8, true), dim},
+			{" " + padded(since, 8, true), dim},
 			{" " + fit(strings.TrimPrefix(clean(string(e.Kind)), "task."), 10, false, m.theme.cut), strong},
 		}
 		for _, more := range []string{string(e.Worker), e.Detail} {

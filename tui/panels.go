@@ -185,7 +185,7 @@ func newFailuresPanel(t *theme) panel {
 			led(m, "state=failed kind="+string(r.Kind)+" fn="+cmp.Or(r.Name, string(r.Function)))
 		},
 		empty:  "no task has failed",
-		detail: func(*Model) string { return "of the newest 2,000 failed; dead are those that nobody ran again" },
+		detail: func(*Model) string { return "of the newest 2,000 " + t.dot + " DEAD: not run again" },
 	}
 }
 
