@@ -23,7 +23,7 @@ func eachIsolation(b *testing.B, run func(b *testing.B, c Config, i core.Isolati
 				if sandbox == Bwrap {
 					needBwrap(b)
 				}
-				run(b, Config{Sandbox: sandbox, Ceiling: core.Limits{Isolation: isolation}}, isolation)
+				run(b, Config{Sandbox: sandbox, Rules: Rules{Ceiling: core.Limits{Isolation: isolation}}}, isolation)
 			})
 		}
 	}
