@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -69,6 +70,11 @@ func (e *environment) wantsColour() bool {
 
 // Main runs one command line and returns the exit code of the process.
 func Main(argv []string, version string) int {
+	if os.Getenv("GOGC") == "" {
+		// Half as many collections, for 10 MiB: a fifth of a server's processor time
+		// in bulk. At 400 it is a twentieth more, for 30 MiB (docs/PERFORMANCE.md).
+		debug.SetGCPercent(200)
+	}
 	return system(version).main(context.Background(), argv)
 }
 

@@ -260,6 +260,14 @@ def table():
     print("medians of %d rounds, on %d cores, load average %.1f at the end" % (opts.rounds, os.cpu_count(), os.getloadavg()[0]), flush=True)
 
 
+def markdown(path):
+    """The table for docs/PERFORMANCE.md."""
+    with open(path, "w") as out:
+        out.write("| what | measured | required | aim | figures: tasks/s, ms |\n|---|---|---|---|---|\n")
+        for what, measured, required, aim, _, detail in rows():
+            out.write("| %s | %s | %s | %s | %s |\n" % (what, measured, required, aim, detail))
+
+
 def main():
     parts = opts.only.split(",")
     python = environment() if "peers" in parts else sys.executable
@@ -294,6 +302,8 @@ def main():
         note("1,000,000 tasks, %.0f s in" % (time.monotonic() - began))
         bench("million", "--tasks", "1000000")
     table()
+    if opts.markdown:
+        markdown(opts.markdown)
     if opts.figures:
         with open(opts.figures, "w") as out:
             json.dump(figures, out, indent=1)
@@ -306,6 +316,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--only", default="peers,modes,posts,family,idle,load")
+    parser.add_argument("--markdown", help="write the table to this file, too")
     parser.add_argument("--figures", help="write every figure of every round to this file, as JSON")
     opts = parser.parse_args()
     opts.faasctl = os.path.abspath(opts.faasctl)
