@@ -44,6 +44,9 @@ type FunctionStore interface {
 	// ListFunctions returns every version of every function that was not
 	// removed, by name and version, without bodies.
 	ListFunctions(ctx context.Context) ([]Function, error)
+	// RemovedFunctions returns those that were removed and are not forgotten, by
+	// name and version, without bodies: they may have tasks.
+	RemovedFunctions(ctx context.Context) ([]Function, error)
 	// RemoveFunction takes a function out of names and listings. If it was
 	// the latest of its name, the highest remaining version becomes that.
 	// Tasks that were accepted before still run; later submits get ErrNotFound.

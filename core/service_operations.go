@@ -72,8 +72,8 @@ func (s *Service) prepare(ctx context.Context, r OperationRequest) (Operation, e
 }
 
 // versions are the functions that a reference of a filter stands for: of a bare
-// name all versions. A whole id stands for itself: a removed function still has
-// tasks.
+// name all versions, also those that were removed, as these still have tasks. A whole
+// id stands for itself.
 func (s *Service) versions(ctx context.Context, text string) ([]FunctionID, error) {
 	if text == "" {
 		return nil, nil
@@ -81,18 +81,26 @@ func (s *Service) versions(ctx context.Context, text string) ([]FunctionID, erro
 	if id, err := ParseFunctionID(text); err == nil {
 		return []FunctionID{id}, nil
 	}
-	f, err := s.Function(ctx, text)
-	if err != nil || f.Name != text {
-		return []FunctionID{f.ID}, err
+	f, unknown := s.Function(ctx, text)
+	if unknown != nil && ClassOf(unknown) != ErrNotFound || unknown == nil && f.Name != text {
+		return []FunctionID{f.ID}, unknown
 	}
-	all, err := s.store.ListFunctions(ctx)
 	var ids []FunctionID
-	for _, other := range all {
-		if other.Name == f.Name {
-			ids = append(ids, other.ID)
+	for _, list := range []func(context.Context) ([]Function, error){s.store.ListFunctions, s.store.RemovedFunctions} {
+		all, err := list(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range all {
+			if f.Name == text || f.Ref() == text {
+				ids = append(ids, f.ID)
+			}
 		}
 	}
-	return ids, err
+	if len(ids) == 0 {
+		return nil, unknown
+	}
+	return ids, nil
 }
 
 // PlanOperation says what an operation would do if it was asked for now.

@@ -58,6 +58,35 @@ var bulkCases = map[string]func(*fixture){
 		_, err = s.StartOperation(f.ctx, core.OperationRequest{Kind: core.OperationRetry, Filter: core.BulkFilter{Function: "three"}})
 		f.wantErr(err, core.ErrNotFound)
 	},
+	"a name stands for its removed versions as well": func(f *fixture) {
+		s := f.service(time.Hour)
+		one := f.function("one")
+		two, _, err := f.PutFunction(f.ctx, source("one", "def one(): return 2\n"))
+		f.must(err)
+		f.die(one.ID, 2)
+		f.die(two.ID, 1)
+		f.submit(one.ID, 1)
+		f.must(f.RemoveFunction(f.ctx, one.ID))
+		for round, gone := range []bool{false, true} {
+			if gone {
+				f.must(f.RemoveFunction(f.ctx, two.ID))
+			}
+			for ref, want := range map[string]int{"one": 3, "one@1": 2, "one@2": 1} {
+				page, err := s.Dead(f.ctx, core.BulkFilter{Function: ref}, "", 0)
+				f.must(err)
+				if len(page.Tasks) != want {
+					f.Fatalf("round %d, %s: %d dead letters, want %d", round, ref, len(page.Tasks), want)
+				}
+			}
+			plan, err := s.PlanOperation(f.ctx, core.OperationRequest{Kind: core.OperationCancel, Filter: core.BulkFilter{Function: "one"}})
+			f.must(err)
+			if plan.Tasks != 1 {
+				f.Fatalf("round %d: %+v", round, plan)
+			}
+		}
+		_, err = s.Dead(f.ctx, core.BulkFilter{Function: "one@3"}, "", 0)
+		f.wantErr(err, core.ErrNotFound)
+	},
 	"a bulk cancel waits, holds with nobody there, and spares what came later": func(f *fixture) {
 		s := f.service(500 * time.Millisecond)
 		fn := f.function("add")

@@ -104,6 +104,24 @@ var functionCases = map[string]func(*fixture){
 			f.Fatalf("its running task needs the body: %v", err)
 		}
 	},
+	"removed functions are listed apart": func(f *fixture) {
+		one, other := f.function("add"), f.function("other")
+		two, _, err := f.PutFunction(f.ctx, source("add", "v2"))
+		f.must(err)
+		for _, id := range []core.FunctionID{two.ID, one.ID} {
+			f.must(f.RemoveFunction(f.ctx, id))
+		}
+		removed, err := f.RemovedFunctions(f.ctx)
+		f.must(err)
+		if len(removed) != 2 || removed[0].Ref() != "add@1" || removed[1].ID != two.ID || removed[1].Body != nil || removed[1].Latest {
+			f.Fatalf("%+v", removed)
+		}
+		left, err := f.ListFunctions(f.ctx)
+		f.must(err)
+		if len(left) != 1 || left[0].ID != other.ID {
+			f.Fatalf("%+v", left)
+		}
+	},
 	"removal of the latest falls back to the highest left": func(f *fixture) {
 		first, _, err := f.PutFunction(f.ctx, source("add", "v1"))
 		f.must(err)

@@ -1,8 +1,11 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
-	"sort"
+	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"faasctl/core"
@@ -104,17 +107,26 @@ func (s *Store) FunctionByName(ctx context.Context, name string, version int) (c
 func (s *Store) ListFunctions(ctx context.Context) ([]core.Function, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]core.Function, 0, len(s.functions.byIdent))
-	for _, id := range s.functions.byIdent {
-		all = append(all, s.functions.view(id, false))
+	return s.functions.list(maps.Values(s.functions.byIdent)), ctx.Err()
+}
+
+// RemovedFunctions implements core.FunctionStore.
+func (s *Store) RemovedFunctions(ctx context.Context) ([]core.Function, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.functions.list(maps.Keys(s.functions.removed)), ctx.Err()
+}
+
+// list returns functions by name and version.
+func (f *functions) list(ids iter.Seq[core.FunctionID]) []core.Function {
+	all := []core.Function{}
+	for id := range ids {
+		all = append(all, f.view(id, false))
 	}
-	sort.Slice(all, func(i, j int) bool {
-		if all[i].Name != all[j].Name {
-			return all[i].Name < all[j].Name
-		}
-		return all[i].Version < all[j].Version
+	slices.SortFunc(all, func(a, b core.Function) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
 	})
-	return all, ctx.Err()
+	return all
 }
 
 // RemoveFunction implements core.FunctionStore.

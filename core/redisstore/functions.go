@@ -171,6 +171,21 @@ func (s *Store) ListFunctions(ctx context.Context) ([]core.Function, error) {
 	if err != nil {
 		return nil, s.failed(op, ctx, err)
 	}
+	return s.list(ctx, op, ids)
+}
+
+// RemovedFunctions implements core.FunctionStore.
+func (s *Store) RemovedFunctions(ctx context.Context) ([]core.Function, error) {
+	const op = "list removed functions"
+	ids, err := s.client.ZRange(ctx, s.keys.removed(), 0, -1).Result()
+	if err != nil {
+		return nil, s.failed(op, ctx, err)
+	}
+	return s.list(ctx, op, ids)
+}
+
+// list reads functions, by name and version.
+func (s *Store) list(ctx context.Context, op string, ids []string) ([]core.Function, error) {
 	questions := make([]lookup, len(ids))
 	for i, id := range ids {
 		questions[i].id = core.FunctionID(id)

@@ -73,7 +73,7 @@ func (k keys) fixed() []string {
 		k.base + "op:tasks:", // 50 family, operation id: list of the tasks that a retry made, each with its old one
 		k.operationsAll(),    // 51 zset of operations by time
 		k.operationsDue(),    // 52 zset of those that have something left to do, by when
-		k.base + "removed",   // 53 zset of removed functions that are not forgotten, by when they were removed
+		k.removed(),          // 53 zset of removed functions that are not forgotten, by when they were removed
 		k.base + "unfit",     // 54 hash: hashed needs of parked classes that fitted no worker of a claim → the needs
 		k.base + "unfit:",    // 55 family, hashed needs: hash: parked class → virtual time and turn that it had
 		k.base + "follow:",   // 56 family, task id: 1 while somebody follows it; expires
@@ -113,6 +113,7 @@ func (k keys) counters() string { return k.base + "counters" }
 func (k keys) countersOf(function core.FunctionID) string { return k.base + "n:" + string(function) }
 
 func (k keys) functions() string       { return k.base + "functions" }
+func (k keys) removed() string         { return k.base + "removed" }
 func (k keys) body(hash string) string { return k.base + "b:" + hash }
 
 func (k keys) dispatchers() string     { return k.base + "dispatchers" }
