@@ -229,6 +229,9 @@ func describeTask(task core.Task, spec core.Spec, result *core.Result) [][2]stri
 		add("ran", ranFor(task, time.Now()))
 		add("waited", span(max(task.Started.Sub(task.Submitted), 0)))
 	}
+	if task.Progress != nil && task.State != core.Completed {
+		add("progress", progressText(task.Progress))
+	}
 	add("attempt", strconv.Itoa(task.Attempt))
 	add("deliveries", strconv.Itoa(task.Deliveries))
 	add("worker", string(task.Worker))
@@ -244,6 +247,21 @@ func describeTask(task core.Task, spec core.Spec, result *core.Result) [][2]stri
 		add("result", clip(string(result.JSON), 400))
 	}
 	return rows
+}
+
+// describeFailure is what is known of a failure that does not go into a line.
+func describeFailure(result *core.Result) string {
+	if result == nil || result.Failure == nil {
+		return ""
+	}
+	text := crashReport(result.Failure)
+	if trace := strings.TrimRight(result.Failure.Traceback, "\n"); trace != "" {
+		text = trace + "\n" + text
+	}
+	if text == "" {
+		return ""
+	}
+	return "\n" + text
 }
 
 func retriesText(spec core.Spec) string {

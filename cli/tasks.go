@@ -64,8 +64,8 @@ func (e *environment) outcome(op string, task core.Task, failure *core.Failure, 
 		if kind == core.KindException {
 			why = " (exception)" // the traceback ends with the rest
 		}
-	} else if failure != nil && failure.Last != "" && (kind == core.KindCrash || kind == core.KindMemory) {
-		text.WriteString("the last it printed:\n" + strings.TrimRight(failure.Last, "\n") + "\n")
+	} else if failure != nil && (kind == core.KindCrash || kind == core.KindMemory) {
+		text.WriteString(crashReport(failure))
 	}
 	fmt.Fprintf(&text, "faasctl: %s: task %s failed%s", op, task.ID, why)
 	if hint != "" {
@@ -74,6 +74,25 @@ func (e *environment) outcome(op string, task core.Task, failure *core.Failure, 
 	e.note("%s", text.String())
 	return exitCode(kind.Exit())
 }
+
+// crashReport is what is known of a process that ended: what it printed last, and
+// where it was.
+func crashReport(failure *core.Failure) string {
+	text := ""
+	if failure.Last != "" {
+		text += "the last it printed:\n" + strings.TrimRight(failure.Last, "\n") + "\n"
+	}
+	if failure.Fault != "" {
+		text += "where it was:\n" + strings.TrimRight(failure.Fault, "\n") + "\n"
+	}
+	if failure.Peak > 0 {
+		text += "the most memory it had: " + mib(failure.Peak) + "\n"
+	}
+	return text
+}
+
+// mib is an amount of memory for people.
+func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
 // failureLine says in one line why a task has no result.
 func failureLine(kind core.FailureKind, failure *core.Failure) string {

@@ -164,12 +164,15 @@ func (k FailureKind) Exit() int {
 // Failure tells why a task has no result.
 type Failure struct {
 	Kind      FailureKind `json:"kind"`
-	Type      string      `json:"type,omitempty"`      // Python class, such as "ValueError"
-	Message   string      `json:"message"`             // at most 4 KiB
-	Traceback string      `json:"traceback,omitempty"` // with the user's own source lines; at most 64 KiB
-	Exit      *int        `json:"exit,omitempty"`      // status of a process that ended
-	Signal    string      `json:"signal,omitempty"`    // such as "SIGSEGV"
-	Last      string      `json:"last,omitempty"`      // last output lines; at most 4 KiB
+	Type      string      `json:"type,omitempty"`        // Python class, such as "ValueError"
+	Message   string      `json:"message"`               // at most 4 KiB
+	Traceback string      `json:"traceback,omitempty"`   // with the user's own source lines; at most 64 KiB
+	Exception *Exception  `json:"exception,omitempty"`   // the same as data
+	Exit      *int        `json:"exit,omitempty"`        // status of a process that ended
+	Signal    string      `json:"signal,omitempty"`      // such as "SIGSEGV"
+	Last      string      `json:"last,omitempty"`        // last output lines; at most 4 KiB
+	Fault     string      `json:"fault,omitempty"`       // of a crash: Python's stack as its fault handler wrote it; at most 16 KiB
+	Peak      int64       `json:"peak_memory,omitempty"` // of a process that ended: the most bytes it ever had in memory
 }
 
 // Output is what a task and its child processes printed: the first and the

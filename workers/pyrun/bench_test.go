@@ -89,7 +89,7 @@ func BenchmarkFrames(b *testing.B) {
 	for b.Loop() {
 		payload := number(calls)
 		for tag := range uint32(calls) {
-			payload = appendCall(payload, tag, 1, 0, 0, args)
+			payload = appendCall(payload, tag, 1, 0, 0, core.Assignment{Args: args})
 		}
 		down = appendFrame(down[:0], kindCalls, payload)
 		up = up[:0]

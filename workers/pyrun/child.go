@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -64,6 +65,7 @@ type child struct {
 	pidfd  int // becomes readable when the process ends; -1 where the kernel has none
 
 	calls, results, stdout, stderr int
+	notes                          int // see openNotes
 
 	out  []byte // not written yet
 	cell *cell
@@ -76,8 +78,11 @@ type child struct {
 	ready  bool
 	bodies bodies
 
-	oom    bool // the kernel has killed for its cell's memory
-	jailed bool // pid is of the sandbox's launcher
+	oom    bool  // the kernel has killed for its cell's memory
+	jailed bool  // pid is of the sandbox's launcher
+	peak   int64 // the most memory it is known to have had, in bytes
+	floor  int64 // what a process counts as its peak that we start, in bytes
+
 	usage  usage
 	fresh  bool // its call was to have it for itself
 	served int  // calls that were handed to it to run in itself, not in forks
@@ -85,7 +90,7 @@ type child struct {
 
 // spawn starts a child in a cell. The caller runs on the pool's forking thread.
 func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
-	ch := &child{cell: cell, python: c.Python, pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, limit: c.frameLimit()}
+	ch := &child{cell: cell, python: c.Python, pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, notes: -1, limit: c.frameLimit()}
 	var theirs []int
 	defer func() { closeAll(theirs...) }()
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -106,14 +111,16 @@ func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
 	results, err2 := pipe(&ch.results, 0)
 	stdout, err3 := pipe(&ch.stdout, 0)
 	stderr, err4 := pipe(&ch.stderr, 0)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	var err5 error
+	ch.notes, err5 = openNotes()
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		ch.close()
 		return nil, err
 	}
 	for _, fd := range []int{ch.calls, ch.results} {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize) // smaller ones only cost wake-ups
 	}
-	files := []uintptr{uintptr(null), uintptr(stdout), uintptr(stderr), uintptr(calls), uintptr(results), uintptr(ch.stdout), uintptr(ch.stderr)}
+	files := []uintptr{uintptr(null), uintptr(stdout), uintptr(stderr), uintptr(calls), uintptr(results), uintptr(ch.stdout), uintptr(ch.stderr), uintptr(ch.notes)}
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &ch.pidfd}
 	if cell.uid >= 0 {
 		attributes.Credential = credential(cell.uid)
@@ -122,6 +129,7 @@ func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
 		}
 	}
 	env = cell.env(env)
+	ch.floor = peakOf("self")
 	// An interpreter finds its virtual environment by the path it was called by.
 	program, words, visible := c.Python, []string{c.Python, "-c", bootstrap, "faasctl-child"}, env
 	options := -1
@@ -257,7 +265,12 @@ func (ch *child) reap() syscall.WaitStatus {
 	if ch.pid > 0 {
 		ch.signal(syscall.SIGKILL)
 		for {
-			if _, err := syscall.Wait4(ch.pid, &wait, 0, nil); err != syscall.EINTR {
+			var used syscall.Rusage
+			_, err := syscall.Wait4(ch.pid, &wait, 0, &used)
+			if peak := used.Maxrss << 10; err == nil && peak > ch.floor && !ch.jailed {
+				ch.peak = max(ch.peak, peak)
+			}
+			if err != syscall.EINTR {
 				break
 			}
 		}
@@ -273,8 +286,8 @@ func (ch *child) reap() syscall.WaitStatus {
 }
 
 func (ch *child) close() {
-	closeAll(ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd)
-	ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd = -1, -1, -1, -1, -1
+	closeAll(ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd, ch.notes)
+	ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd, ch.notes = -1, -1, -1, -1, -1, -1
 }
 
 func closeAll(fds ...int) {
@@ -293,6 +306,31 @@ func (ch *child) grown(limit int64) bool {
 		return false
 	}
 	return (resident-shared)*int64(os.Getpagesize()) > limit
+}
+
+// weigh notes the most memory that the child has had so far. Of one in a sandbox
+// that cannot be told: what we started is its launcher.
+func (ch *child) weigh() {
+	if !ch.jailed {
+		ch.peak = max(ch.peak, peakOf(strconv.Itoa(ch.pid)))
+	}
+}
+
+// peakOf is the most memory that a living process has had, in bytes; 0 when that
+// cannot be read. When it has ended the system tells, but no less than what we
+// had ourselves when we started it.
+func peakOf(pid string) int64 {
+	text, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, found := strings.Cut(string(text), "\nVmHWM:")
+	kib, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	n, err := strconv.ParseInt(kib, 10, 64)
+	if !found || err != nil {
+		return 0
+	}
+	return n << 10
 }
 
 // waiting returns how many bytes a pipe holds.

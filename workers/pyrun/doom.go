@@ -29,6 +29,7 @@ type doom struct {
 	kind   doomKind
 	tag    uint32
 	why    string
+	post   post      // what was found of it
 	killAt time.Time // SIGKILL follows the SIGTERM then; zero when it was sent
 }
 
@@ -133,6 +134,9 @@ func (s *slot) next() time.Time {
 	if !s.doom.killAt.IsZero() {
 		at = earlier(at, s.doom.killAt)
 	}
+	if !s.flight.done() {
+		at = earlier(at, s.flight.look)
+	}
 	if s.flight.live != nil {
 		at = earlier(at, s.flight.live.due)
 	}
@@ -163,6 +167,7 @@ func (f *flight) deadline(running *flying, setup time.Duration) time.Time {
 
 // enforce does what is due.
 func (s *slot) enforce(now time.Time) {
+	s.lookForProgress(now)
 	if s.doom.kind != doomNone {
 		if at := s.doom.killAt; !at.IsZero() && !now.Before(at) {
 			s.doom.killAt = time.Time{}

@@ -39,8 +39,10 @@ type flight struct {
 	prepared bool      // the running one has had its setup()
 	floor    time.Time // the running one cannot have begun before: results are read several at once
 	gather   gather
-	rec      *recorder // what it printed; nil for nothing
-	live     *live     // how much of that was told; nil while nobody follows it
+	rec      *recorder     // what it printed; nil for nothing
+	live     *live         // how much of that was told; nil while nobody follows it
+	look     time.Time     // when to look for the running one's progress
+	said     core.Progress // what that was the last time
 }
 
 func (f *flight) done() bool { return f.at >= len(f.calls) }
@@ -111,7 +113,7 @@ func (s *slot) launch() {
 			codec = 1
 		}
 		tag := rand.Uint32()
-		payload = appendCall(payload, tag, n, codec, flags, c.Args)
+		payload = appendCall(payload, tag, n, codec, flags, c.Assignment)
 		calls = append(calls, flying{call: c, tag: tag, limits: limits})
 	}
 	binary.LittleEndian.PutUint32(payload, uint32(len(calls)))
@@ -139,6 +141,7 @@ func (s *slot) enter(now time.Time) {
 		return
 	}
 	s.watch(f, now)
+	s.flight.look, s.flight.said = now.Add(progressEvery), core.Progress{}
 	f.sink.Started(f.Lease, now)
 }
 
@@ -247,6 +250,7 @@ func (s *slot) died(r reply, f *flying) (core.Result, error) {
 	var told struct {
 		Wait    syscall.WaitStatus
 		Message string // why it was ended, if it did not end by itself
+		Peak    int64  // the most memory it had, in KiB
 	}
 	if err := json.Unmarshal(r.failure, &told); err != nil {
 		return core.Result{}, fmt.Errorf("an end that cannot be read: %w", err)
@@ -255,6 +259,7 @@ func (s *slot) died(r reply, f *flying) (core.Result, error) {
 	if told.Message != "" {
 		failure.Message = "the process was ended because of " + clip(told.Message, maxMessage)
 	}
+	post{fault: s.ch.fault(), peak: max(0, min(told.Peak, 1<<40)) << 10}.tell(&failure)
 	return failed(f.Codec, failure), nil
 }
 
@@ -276,7 +281,9 @@ func (f *flight) bury(s *slot, wait syscall.WaitStatus) (left []call) {
 	if running := f.running(); running != nil {
 		if s.doom.kind == doomNone || s.doom.tag == running.tag {
 			took := time.Since(f.since)
-			s.end(running, s.doom.state(), failed(running.Codec, s.doom.failure(running, wait, f.lines())), took, true)
+			failure := s.doom.failure(running, wait, f.lines())
+			s.doom.post.tell(&failure)
+			s.end(running, s.doom.state(), failed(running.Codec, failure), took, true)
 			f.at++
 		}
 	}

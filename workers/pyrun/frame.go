@@ -2,8 +2,11 @@ package pyrun
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"hash/crc32"
+
+	"faasctl/core"
 )
 
 // A frame is a header and a payload. The header is: magic (2 bytes), kind,
@@ -32,7 +35,7 @@ const (
 
 // Sizes of the fixed parts of payloads.
 const (
-	callHeader   = 16 // tag, body number, codec, flags, 2 unused bytes, length of the arguments
+	callHeader   = 36 // tag, body number, codec, flags, 2 unused bytes, length of the arguments, attempt, task id
 	resultHeader = 32 // tag, status, flags, 2 unused bytes, ns, four lengths
 )
 
@@ -138,13 +141,28 @@ func parseReply(data []byte) (reply, error) {
 // flagForked of a call has it run in a fork of the child.
 const flagForked = 1
 
-// appendCall appends one call to the payload of a calls frame.
-func appendCall(dst []byte, tag, body uint32, codec, flags byte, args []byte) []byte {
+// appendCall appends one call to the payload of a calls frame. Task and attempt
+// are for the function to read; nothing that comes back is told by them.
+func appendCall(dst []byte, tag, body uint32, codec, flags byte, a core.Assignment) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, tag)
 	dst = binary.LittleEndian.AppendUint32(dst, body)
 	dst = append(dst, codec, flags, 0, 0)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(args)))
-	return append(dst, args...)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(a.Args)))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(a.Attempt))
+	dst = appendUUID(dst, string(a.Task))
+	return append(dst, a.Args...)
+}
+
+// appendUUID appends the 16 bytes of a UUID; zeros for what is none.
+func appendUUID(dst []byte, text string) []byte {
+	var id [16]byte
+	if len(text) == 36 {
+		plain := text[:8] + text[9:13] + text[14:18] + text[19:23] + text[24:]
+		if _, err := hex.Decode(id[:], []byte(plain)); err != nil {
+			id = [16]byte{}
+		}
+	}
+	return append(dst, id[:]...)
 }
 
 func number(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }

@@ -14,12 +14,24 @@ import types
 PRIVATE = "_faasctl_frozen"
 
 
+def stand_in():
+    """What a file may import of faasctl: workers have the real one under the same name."""
+    module = types.ModuleType("faasctl_task")
+    module.task_id, module.attempt, module.cancelled = (lambda: ""), (lambda: 0), (lambda: False)
+    module.progress = lambda done, total=0, note="": None
+    for name in ("task_id", "attempt", "cancelled", "progress"):
+        function = getattr(module, name)
+        function.__module__, function.__name__, function.__qualname__ = module.__name__, name, name
+    sys.modules[module.__name__] = module
+
+
 def freeze(path, entry):
     import dill
     with open(path, "rb") as file:
         source = file.read()
     sys.path.insert(0, os.path.dirname(path))
     sys.argv = [path]
+    stand_in()
     module = types.ModuleType(PRIVATE)
     module.__file__ = path
     sys.modules[PRIVATE] = module

@@ -37,7 +37,14 @@ var hostiles = []hostile{
 	{name: "raise", code: "def f():\n    x = 1\n    raise ValueError('no such luck', x)\n", kind: core.KindException,
 		typ: "ValueError", message: "no such luck", trace: []string{`File "fn.py", line 3, in f`, "raise ValueError('no such luck', x)"}, exit: -1},
 	{name: "chained", code: "def f():\n    try:\n        {}['k']\n    except KeyError as e:\n        raise RuntimeError('outer') from e\n", kind: core.KindException,
-		typ: "RuntimeError", message: "outer", trace: []string{"KeyError: 'k'", "direct cause", "{}['k']"}, exit: -1},
+		typ: "RuntimeError", message: "outer", trace: []string{"KeyError: 'k'", "direct cause", "{}['k']"}, exit: -1, check: func(t *testing.T, o core.Outcome) {
+			e := o.Result.Failure.Exception
+			if e == nil || e.Type != "RuntimeError" || len(e.Frames) != 1 || e.Frames[0] != (core.Frame{File: "fn.py", Line: 5, Function: "f", Source: "raise RuntimeError('outer') from e"}) ||
+				e.Cause == nil || e.Cause.Type != "KeyError" || e.Cause.Frames[0].Source != "{}['k']" || e.Context != nil {
+				t.Errorf("%+v", e)
+			}
+		}},
+	{name: "exception trap", code: "class Trap(Exception):\n    def __getattribute__(self, name):\n        raise KeyboardInterrupt\ndef f():\n    raise Trap\n", kind: core.KindException, typ: "Trap", exit: -1},
 	{name: "own class", code: "class Odd(Exception): pass\ndef f():\n    raise Odd('strange')\n", kind: core.KindException,
 		typ: "Odd", message: "strange", trace: []string{"\nOdd: strange"}, exit: -1},
 	{name: "recursion", code: "def f():\n    return f()\n", kind: core.KindException, typ: "RecursionError", exit: -1},
@@ -45,8 +52,8 @@ var hostiles = []hostile{
 	{name: "interrupt", code: "def f():\n    raise KeyboardInterrupt\n", kind: core.KindException, typ: "KeyboardInterrupt", exit: -1},
 	{name: "_exit 0", code: "import os\ndef f():\n    print('bye', flush=True)\n    os._exit(0)\n", kind: core.KindCrash, message: "exit status 0 before", out: "bye", exit: 0},
 	{name: "_exit 9", code: "import os\ndef f():\n    os._exit(9)\n", kind: core.KindCrash, message: "exit status 9 before", exit: 9},
-	{name: "segfault", code: "import ctypes\ndef f():\n    ctypes.string_at(0)\n", kind: core.KindCrash, signal: "SIGSEGV", exit: -1, check: lastHas("Segmentation fault")},
-	{name: "abort", code: "import os\ndef f():\n    os.abort()\n", kind: core.KindCrash, signal: "SIGABRT", exit: -1},
+	{name: "segfault", code: "import ctypes\ndef f():\n    ctypes.string_at(0)\n", kind: core.KindCrash, signal: "SIGSEGV", exit: -1, check: faultHas("Segmentation fault")},
+	{name: "abort", code: "import os\ndef f():\n    print('so long')\n    os.abort()\n", kind: core.KindCrash, signal: "SIGABRT", exit: -1, out: "so long\n", check: faultHas(`File "fn.py", line 4 in f`)},
 	{name: "kill -9", code: "import os\ndef f():\n    os.kill(os.getpid(), 9)\n", kind: core.KindCrash, signal: "SIGKILL", exit: -1},
 	{name: "endless", code: "def f():\n    while True: pass\n", setup: limit(300 * time.Millisecond), kind: core.KindTimeout, message: "300ms", exit: -1},
 	{name: "ignores signals", code: "import signal, time\ndef f():\n    for s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\n    print('deaf')\n    time.sleep(60)\n", cancel: true,
@@ -124,10 +131,12 @@ var hostiles = []hostile{
 	{name: "thread left", code: "import threading, time\ndef f():\n    threading.Thread(target=time.sleep, args=(60,)).start()\n    return 1\n", json: "1"},
 }
 
-func lastHas(text string) func(*testing.T, core.Outcome) {
+// faultHas checks what is told of a crash, which stdout and stderr have no part of.
+func faultHas(text string) func(*testing.T, core.Outcome) {
 	return func(t *testing.T, o core.Outcome) {
-		if !strings.Contains(o.Result.Failure.Last, text) {
-			t.Errorf("last lines %q", o.Result.Failure.Last)
+		f := o.Result.Failure
+		if !strings.Contains(f.Fault, text) || strings.Contains(f.Fault, "runner") || f.Peak != 0 && f.Peak < 1<<20 || len(o.Output.Stderr.Head) > 0 {
+			t.Errorf("fault %q, peak %d, stderr %q", f.Fault, f.Peak, o.Output.Stderr.Head)
 		}
 	}
 }

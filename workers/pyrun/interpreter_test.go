@@ -142,6 +142,13 @@ func TestFreezeDill(t *testing.T) {
 	if o := r.call(pickled(frozen.Pickle), "[[2.5], {}]"); o.State != core.Completed || string(o.Result.JSON) != `[6,{"$repr":"P(x=2.5)"}]` {
 		t.Errorf("ended %s %s %+v", o.State, o.Result.JSON, o.Result.Failure)
 	}
+	write(t, file, "from faasctl_task import progress\nimport faasctl_task\ndef area(n):\n    progress(1, n)\n    return [faasctl_task.attempt(), len(faasctl_task.task_id())]\n", 0o600)
+	if frozen, err = FreezeDill(context.Background(), needPython(t), file, "area"); err != nil {
+		t.Fatalf("FreezeDill: %v", err)
+	}
+	if o := r.call(pickled(frozen.Pickle), "[[2], {}]"); o.State != core.Completed || string(o.Result.JSON) != `[0,36]` {
+		t.Errorf("ended %s %s %+v", o.State, o.Result.JSON, o.Result.Failure)
+	}
 	write(t, file, "import no_such\n", 0o600)
 	if _, err = FreezeDill(context.Background(), needPython(t), file, "area"); !errors.Is(err, core.ErrInvalid) || !strings.Contains(err.Error(), "import no_such") {
 		t.Errorf("a bad import: %v", err)

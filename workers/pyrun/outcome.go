@@ -18,6 +18,7 @@ const (
 	maxMessage   = 4 << 10
 	maxRepr      = 4 << 10
 	maxTraceback = 64 << 10
+	maxFault     = 16 << 10
 )
 
 var statusKinds = [...]core.FailureKind{
@@ -41,7 +42,7 @@ func resultOf(r reply, codec core.Codec, limit int) (core.State, core.Result, er
 		}
 		failure := core.Failure{
 			Kind: statusKinds[r.status], Type: clip(told.Type, maxMessage), Message: clip(told.Message, maxMessage),
-			Traceback: clip(told.Traceback, maxTraceback), Exit: told.Exit,
+			Traceback: clip(told.Traceback, maxTraceback), Exit: told.Exit, Exception: told.Exception.Bounded(),
 		}
 		return core.Failed, core.Result{Pickle: clone(r.pickle), Failure: &failure}, nil
 	}
@@ -82,6 +83,19 @@ func crashed(wait syscall.WaitStatus, last string) core.Failure {
 	failure.Exit = &status
 	failure.Message = fmt.Sprintf("the process ended with exit status %d before the function returned", status)
 	return failure
+}
+
+// post is what is found of a process that has ended.
+type post struct {
+	fault string // what Python said of its crash
+	peak  int64  // the most memory it had, in bytes; 0 when that is not known
+}
+
+// tell adds it to a failure that the process's end explains.
+func (p post) tell(failure *core.Failure) {
+	if failure.Kind == core.KindCrash || failure.Kind == core.KindMemory {
+		failure.Fault, failure.Peak = p.fault, p.peak
+	}
 }
 
 func timedOut(limit time.Duration, last string) core.Failure {

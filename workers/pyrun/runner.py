@@ -34,7 +34,9 @@ from importlib.util import decode_source
 PROTOCOL = 1
 CALLS_FD, RESULTS_FD, STDOUT_READ_FD, STDERR_READ_FD = 3, 4, 5, 6
 HEADER = struct.Struct("<2sBBII")  # magic, kind, flags, length, crc32
-CALL = struct.Struct("<IIBB2xI")  # tag, body number, codec, flags, length of the arguments
+CALL = struct.Struct("<IIBB2xII16s")  # tag, body number, codec, flags, length of the arguments, attempt, task id
+NOTES_FD, NOTES_SIZE = 7, 4096  # a page where the parent finds progress; behind it Python's last words in a crash
+NOTES = struct.Struct("<IIddH")  # crc32 of the rest, tag, done, total, length of the note
 RESULT = struct.Struct("<IBBHQIIII")  # tag, status, flags, 0, ns, lengths of json, pickle, repr, failure
 RESULT_FLAGS = 5  # where the flags are
 BODY = struct.Struct("<II")  # body number, length of the description
@@ -52,6 +54,7 @@ FORK_PATIENCE = 1000  # ms after which a silent fork is looked after: what it st
 CACHED_BODIES = 64
 MAX_REPR = MAX_MESSAGE = 4 << 10
 MAX_TRACEBACK = 64 << 10
+MAX_NOTE = 160
 MAX_DEPTH = 200  # of the JSON projection
 MAX_SIDE_NODES = 200_000  # values in the projection of a dill call, where JSON is only a courtesy
 PICKLE_PROTOCOL = 4  # dill's own; every client since Python 3.4 reads it
@@ -457,9 +460,11 @@ def exception_pickle(error, name, message):
 class Failed(Exception):
     """A call's end without a result: status, and what the parent is told."""
 
-    def __init__(self, status, error, name, message, text="", exit_status=None):
+    def __init__(self, status, error, name, message, text="", exit_status=None, exception=None):
         self.status, self.error = status, error
         self.told = {"type": name, "message": clip(message, MAX_MESSAGE), "traceback": text}
+        if exception is not None:
+            self.told["exception"] = exception
         if exit_status is not None:
             self.told["exit"] = exit_status
 
@@ -478,15 +483,80 @@ def message_of(error):
         return "<its message cannot be shown>"
 
 
-def traceback_text(error):
-    """The traceback as Python prints it, from the user's first own frame on."""
+def own_trace(error):
+    """The traceback from the user's first own frame on."""
     trace, private = error.__traceback__, False
     while trace is not None:
         code = trace.tb_frame.f_code
         if code.co_filename != RUNNER and not (private and code.co_filename.startswith(ASYNCIO)):
             break
         private, trace = True, trace.tb_next
+    return trace
+
+
+class Description:
+    """Tells exceptions as data: the traceback of each, what they come from, what they are made of."""
+
+    def __init__(self, exceptions=20, frames=100, notes=16):
+        self.exceptions, self.frames, self.notes, self.seen = exceptions, frames, notes, set()
+
+    def of(self, error):
+        """None for what is not told: there is too much, or it was told."""
+        if error is None or self.exceptions == 0 or id(error) in self.seen:
+            return None
+        self.seen.add(id(error))
+        self.exceptions -= 1
+        told = {"type": type_name(type(error)), "message": clip(message_of(error), 1 << 10)}
+        self.trace(error, told)
+        notes = getattr(error, "__notes__", None)
+        for note in notes if isinstance(notes, (list, tuple)) else ():
+            if self.notes > 0 and isinstance(note, str):
+                self.notes -= 1
+                told.setdefault("notes", []).append(clip(note, 1 << 10))
+        self.origin(error, told)
+        members = getattr(error, "exceptions", None)
+        if isinstance(members, (list, tuple)) and members and all(isinstance(member, BaseException) for member in members):
+            group = [member for member in map(self.of, members) if member]
+            told["group"], told["more"] = group, len(members) - len(group)
+        return told
+
+    def origin(self, error, told):
+        """What it was raised from, or while what was handled."""
+        name = "cause" if error.__cause__ is not None else "context"
+        origin = error.__cause__ if error.__cause__ is not None else None if error.__suppress_context__ else error.__context__
+        origin = self.of(origin)
+        if origin:
+            told[name] = origin
+
+    def trace(self, error, told):
+        frames = list(traceback.walk_tb(own_trace(error)))
+        # The ends of a deep recursion tell what its middle repeats.
+        room = min(40, self.frames)
+        if len(frames) > room:
+            told["cut"] = len(frames) - room
+            frames = frames[:room // 4] + frames[len(frames) - (room - room // 4):]
+        told["frames"] = [self.frame(frame.f_code, line, frame.f_globals) for frame, line in frames]
+        self.frames -= len(frames)
+        if issubclass(type(error), SyntaxError) and isinstance(error.lineno, int) and isinstance(error.text, str) and self.frames > 0:
+            self.frames -= 1
+            told["frames"].append({"file": clip(str(error.filename), 200), "line": error.lineno, "function": "", "source": clip(error.text.strip(), 200)})
+
+    def frame(self, code, line, names):
+        source = linecache.getline(code.co_filename, line or 0, names).strip()
+        return {"file": clip(code.co_filename, 200), "line": line or 0, "function": clip(getattr(code, "co_qualname", code.co_name), 200), "source": clip(source, 200)}
+
+
+def described(error):
     try:
+        return Description().of(error)
+    except BaseException:  # of a class whose every attribute is a trap
+        return None
+
+
+def traceback_text(error):
+    """The traceback as Python prints it, from the user's first own frame on."""
+    try:
+        trace = own_trace(error)
         text = "".join(traceback.format_exception(type(error), error.with_traceback(trace), trace))
     except BaseException as trouble:
         text = "%s: %s\n(its traceback cannot be shown: %s)\n" % (type_name(type(error)), message_of(error), type(trouble).__name__)
@@ -510,17 +580,17 @@ def raised(error):
 
 def told_by(error):
     message, exit_status = message_of(error), None
-    if isinstance(error, SystemExit):
-        code = error.code
+    if issubclass(type(error), SystemExit):  # isinstance would ask the error itself
+        code = SystemExit.code.__get__(error)
         message = "the function called sys.exit(%s)" % ("" if code is None else safe_repr(code))
         exit_status = 0 if code is None else code & 0xFF if isinstance(code, int) else 1
-    return Failed(EXCEPTION, error, type_name(type(error)), message, traceback_text(error), exit_status)
+    return Failed(EXCEPTION, error, type_name(type(error)), message, traceback_text(error), exit_status, described(error))
 
 
 def unloadable(what, error):
     versions = "Python %s, dill %s" % (platform.python_version(), dill.__version__ if dill else "missing")
     message = "%s: %s: %s (%s)" % (what, type_name(type(error)), message_of(error), versions)
-    return Failed(UNLOADABLE, None, type_name(type(error)), message, traceback_text(error))
+    return Failed(UNLOADABLE, None, type_name(type(error)), message, traceback_text(error), None, described(error))
 
 
 # ----------------------------------------------------------------- functions
@@ -725,11 +795,12 @@ class Child:
         at = NUMBER.size
         while count:
             count -= 1
-            tag, number, codec, flags, length = CALL.unpack_from(payload, at)
+            tag, number, codec, flags, length, attempt, task = CALL.unpack_from(payload, at)
             at += CALL.size + length
             if tag in self.skips:
                 self.pipes.send(DONE, RESULT.pack(tag, SKIPPED, 0, 0, 0, 0, 0, 0, 0))
                 continue
+            running.enter(tag, attempt, task)
             if flags & FORKED:
                 pending, control = self.fork(tag, number, codec, payload[at - length:at])
             else:
@@ -742,6 +813,7 @@ class Child:
         """Hands in a call's result. Returns what Stage.settle does."""
         if os.getpid() != self.pid:
             os._exit(0)  # a fork made by the function came back here: it is not us
+        running.leave()
         pending, control = self.stage.settle()
         result[2] = PENDING if pending else 0
         self.pipes.send(DONE, RESULT.pack(*result[:9]) + b"".join(result[9:]))
@@ -772,7 +844,7 @@ class Child:
             self.pipes.send(DONE, result)
             return bool(result[RESULT_FLAGS] & PENDING), self.stage.asked()
         end = Failed(DIED, None, "", heir.why)
-        end.told["wait"] = heir.status
+        end.told["wait"], end.told["peak"] = heir.status, heir.peak
         return self.finish(self.failure(tag, codec, end))
 
     def inherit(self, read, write, tag, number, codec, data):
@@ -835,6 +907,7 @@ class Heir:
 
     def __init__(self, pid, pipe, tag, limit):
         self.pid, self.pipe, self.tag, self.limit = pid, pipe, tag, limit
+        self.peak = 0  # the most memory it had, in KiB
         self.status, self.why = None, ""  # how it ended, and why we ended it
         self.poll = select.poll()
         self.poll.register(pipe, select.POLLIN)
@@ -897,7 +970,8 @@ class Heir:
 
     def reap(self, options):
         try:
-            pid, status = os.waitpid(self.pid, options)
+            pid, status, used = os.wait4(self.pid, options)
+            self.peak = used.ru_maxrss
         except ChildProcessError:  # somebody else in this process has waited for it
             pid, status = self.pid, 0
         if pid:
@@ -908,6 +982,78 @@ def failed_pickle(end):
     if end.error is None:
         return pickle.dumps(RuntimeError(end.told["message"]), PICKLE_PROTOCOL)
     return exception_pickle(end.error, end.told["type"], end.told["message"])
+
+
+# --------------------------------------------------------------- faasctl_task
+
+class Running:
+    """The call that runs, as the module faasctl_task tells of it to functions."""
+
+    def __init__(self):
+        self.tag = self.attempt = 0
+        self.task, self.cancelled, self.page = b"", False, None
+
+    def enter(self, tag, attempt, task):
+        self.tag, self.attempt, self.task, self.cancelled = tag, attempt, task, False
+
+    def leave(self):
+        self.tag = self.attempt = 0
+        self.task = b""
+
+    def note(self, done, total, note):
+        """Leaves progress where the parent looks for it. Nothing is sent, so that it may be called often."""
+        if self.page is not None and self.tag:
+            note = clip(note, MAX_NOTE).encode()
+            data = NOTES.pack(0, self.tag, done, total, len(note))[4:] + note
+            self.page[0:4 + len(data)] = NUMBER.pack(zlib.crc32(data)) + data
+
+
+running = Running()
+
+
+def task_module():
+    """The module that any function can import: it is here before the function's own imports."""
+
+    def task_id():
+        """The id of the task that runs, such as faasctl task show takes; "" when none does."""
+        text = running.task.hex()
+        return text and "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+    def attempt():
+        """Which start of the task this is, from 1; 0 when none runs."""
+        return running.attempt
+
+    def progress(done, total=0, note=""):
+        """Says how far the task has come. The last word counts; it is looked at about twice a second."""
+        done, total = float(done), float(total)
+        if done - done == 0 and total - total == 0:  # neither infinite nor nan
+            running.note(done, total, str(note))
+
+    def cancelled():
+        """Whether the task's end was asked for. A function that asks goes on until its grace is over; others end at once."""
+        if getsignal(signal.SIGTERM) == 0:
+            try:
+                signal.signal(signal.SIGTERM, asked_to_end)
+            except ValueError:  # not the main thread
+                pass
+        return running.cancelled
+
+    def asked_to_end(number, frame):
+        running.cancelled = True
+
+    module = types.ModuleType("faasctl_task", "What a function can know and say of its own call. Outside of faasctl there is no such module.")
+    for function in (task_id, attempt, progress, cancelled):
+        function.__module__, function.__qualname__ = module.__name__, function.__name__
+        setattr(module, function.__name__, function)
+    return module
+
+
+def open_notes():
+    """Maps the page for progress, and has Python write there what it says when it crashes."""
+    import mmap
+    os.set_inheritable(NOTES_FD, False)
+    faulthandler.enable(NOTES_FD)
+    running.page = mmap.mmap(NOTES_FD, NOTES_SIZE)
 
 
 # --------------------------------------------------------------------- stage
@@ -1053,7 +1199,11 @@ def main():
         pass
     bounds = Bounds()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    faulthandler.enable(2)
+    try:
+        open_notes()
+    except BaseException:  # progress is a courtesy
+        faulthandler.enable(2)
+    sys.modules["faasctl_task"] = task_module()
     stage = Stage()
     os.register_at_fork(after_in_child=leave_pipes)
     lacking = preload(setup.get("preload") or ())

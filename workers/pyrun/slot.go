@@ -292,6 +292,7 @@ func (s *slot) welcome(payload []byte) error {
 		return fmt.Errorf("a hello that is not our runner's")
 	}
 	s.ch.hello, s.ch.ready, s.backoff = h, true, 0
+	s.ch.weigh()
 	s.pool.note(h, nil)
 	for name, why := range s.pool.lacks(h.Lacking) {
 		s.log.Warn("a module cannot be preloaded; functions that import it will fail the same way", "module", name, "why", clip(why, maxMessage))
@@ -328,7 +329,9 @@ func (s *slot) buried() {
 	s.readResults(0, 0)
 	s.drain()
 	ch := s.ch
+	s.doom.post.fault = ch.fault()
 	wait := ch.reap()
+	s.doom.post.peak = ch.peak
 	s.ch = nil
 	if !ch.ready {
 		s.startFailed(fmt.Errorf("%s %s: %s", ch.python, ended(wait), s.flight.lines()))

@@ -88,7 +88,7 @@ class Parent:
         for number, arguments in calls:
             self.tag += 1
             tags.append(self.tag)
-            parts.append(runner.CALL.pack(self.tag, number, codec, flags, len(arguments)) + arguments)
+            parts.append(runner.CALL.pack(self.tag, number, codec, flags, len(arguments), 1, bytes(16)) + arguments)
         self.write(runner.CALLS, b"".join(parts))
         return tags
 

@@ -8,9 +8,11 @@ import decimal
 import enum
 import io
 import json
+import mmap
 import os
 import pickle
 import random
+import signal
 import struct
 import subprocess
 import sys
@@ -341,6 +343,73 @@ class FailureTest(unittest.TestCase):
             self.assertEqual((type(again), again.args), (type(want), want.args) if want else (RuntimeError, again.args))
 
 
+class DescriptionTest(unittest.TestCase):
+    def raised(self, text):
+        body = runner.Body({"codec": "source", "entry": "f", "file": "fn.py", "hash": "6" * 64}, text.encode())
+        with self.assertRaises(runner.Failed) as caught:
+            runner.execute(body, runner.JSON_CODEC, b"[[], {}]", LIMIT)
+        told = caught.exception.told["exception"]
+        json.dumps(told)
+        return told
+
+    def frames(self, told):
+        return [(f["file"], f["line"], f["function"].split(".")[-1], f["source"]) for f in told["frames"]]
+
+    def test_frames_with_source(self):
+        told = self.raised("def g(x):\n    return 1 / x\ndef f():\n    return g(0)\n")
+        self.assertEqual((told["type"], told["message"]), ("ZeroDivisionError", "division by zero"))
+        self.assertEqual(self.frames(told), [("fn.py", 4, "f", "return g(0)"), ("fn.py", 2, "g", "return 1 / x")])
+        self.assertNotIn("cause", told)
+        self.assertNotIn("context", told)
+
+    def test_causes_and_contexts(self):
+        told = self.raised("def f():\n    try:\n        {}['k']\n    except KeyError as e:\n        raise ValueError('v') from e\n")
+        self.assertEqual((told["cause"]["type"], self.frames(told["cause"])), ("KeyError", [("fn.py", 3, "f", "{}['k']")]))
+        self.assertNotIn("context", told)
+        told = self.raised("def f():\n    try:\n        {}['k']\n    except KeyError:\n        raise ValueError('v')\n")
+        self.assertEqual(told["context"]["type"], "KeyError")
+        told = self.raised("def f():\n    try:\n        {}['k']\n    except KeyError:\n        raise ValueError('v') from None\n")
+        self.assertFalse({"cause", "context"} & set(told))
+
+    def test_a_circle_ends(self):
+        told = self.raised("def f():\n    a, b = ValueError('a'), ValueError('b')\n    a.__cause__, b.__cause__ = b, a\n    raise a\n")
+        self.assertEqual((told["message"], told["cause"]["message"]), ("a", "b"))
+        self.assertNotIn("cause", told["cause"])
+
+    def test_deep_recursion_keeps_its_ends(self):
+        told = self.raised("def g(n):\n    if n == 0: raise ValueError\n    g(n - 1)\ndef f():\n    g(300)\n")
+        self.assertEqual(len(told["frames"]) + told["cut"], 302)
+        self.assertLessEqual(len(told["frames"]), 40)
+        self.assertEqual((told["frames"][0]["line"], told["frames"][-1]["source"]), (5, "if n == 0: raise ValueError"))
+
+    def test_many_causes(self):
+        told = self.raised("def f():\n    e = None\n    for i in range(1000):\n        n = ValueError('x' * 100000)\n        n.__cause__, e = e, n\n    raise e\n")
+        depth = 0
+        while told:
+            depth, told = depth + 1, told.get("cause")
+        self.assertEqual(depth, 20)
+
+    def test_syntax_error_says_where(self):
+        told = self.raised("def f():\n    return (\n")
+        self.assertEqual(told["type"], "SyntaxError")
+        self.assertEqual((told["frames"][-1]["file"], told["frames"][-1]["source"][:6]), ("fn.py", "return"))
+
+    @unittest.skipIf(sys.version_info < (3, 11), "notes and groups are of Python 3.11")
+    def test_notes_and_groups(self):
+        told = self.raised("def f():\n    e = ValueError('v')\n    e.add_note('look here')\n    raise ExceptionGroup('several', [e, TypeError('t')])\n")
+        self.assertEqual((told["type"], [e["type"] for e in told["group"]], told["more"]), ("ExceptionGroup", ["ValueError", "TypeError"], 0))
+        self.assertEqual(told["group"][0]["notes"], ["look here"])
+        told = self.raised("def f():\n    raise ExceptionGroup('many', [ValueError(i) for i in range(100)])\n")
+        self.assertEqual((len(told["group"]), told["more"]), (19, 81))
+
+    def test_traps(self):
+        class Trap(Exception):
+            def __getattribute__(self, name):
+                raise KeyboardInterrupt
+        self.assertIsNone(runner.described(Trap()))
+        self.assertIn("cannot be shown", runner.traceback_text(Trap()))
+
+
 class CallTest(unittest.TestCase):
     def run_source(self, text, args=(), kwargs=None):
         body = runner.Body({"codec": "source", "entry": "f", "file": "fn.py", "hash": "4" * 64}, text.encode())
@@ -374,6 +443,70 @@ class CallTest(unittest.TestCase):
             with self.assertRaises(runner.Failed) as caught:
                 runner.execute(body, runner.JSON_CODEC, data, LIMIT)
             self.assertEqual(caught.exception.status, runner.UNLOADABLE)
+
+
+class TaskModuleTest(unittest.TestCase):
+    def setUp(self):
+        self.module = runner.task_module()
+        runner.running.page = self.page = mmap.mmap(-1, runner.NOTES_SIZE)
+        self.addCleanup(setattr, runner.running, "page", None)
+        self.addCleanup(runner.running.leave)
+
+    def noted(self):
+        crc, tag, done, total, length = runner.NOTES.unpack_from(self.page)
+        end = runner.NOTES.size + length
+        self.assertEqual(crc, zlib.crc32(self.page[4:end]))
+        return tag, done, total, self.page[runner.NOTES.size:end].decode()
+
+    def test_who_runs(self):
+        self.assertEqual((self.module.task_id(), self.module.attempt()), ("", 0))
+        task = uuid.uuid4()
+        runner.running.enter(7, 3, task.bytes)
+        self.assertEqual((self.module.task_id(), self.module.attempt(), self.module.cancelled()), (str(task), 3, False))
+        runner.running.leave()
+        self.assertEqual((self.module.task_id(), self.module.attempt()), ("", 0))
+
+    def test_progress_is_the_last_word(self):
+        self.module.progress(1, 2, "of no task")
+        self.assertEqual(self.page[:4], b"\0\0\0\0")
+        runner.running.enter(7, 1, b"")
+        self.module.progress(1, 10, "long " * 100)
+        tag, done, total, note = self.noted()
+        self.assertEqual((tag, done, total), (7, 1, 10))
+        self.assertTrue(note.startswith("long long") and len(note.encode()) <= runner.MAX_NOTE, note)
+        self.module.progress(True, decimal.Decimal("2.5"), "\u2603\ud800")
+        self.assertEqual(self.noted(), (7, 1, 2.5, "\u2603\\ud800"))
+        self.module.progress(4)
+        self.assertEqual(self.noted(), (7, 4, 0, ""))
+        for bad in (float("nan"), float("inf")):
+            self.module.progress(bad)
+            self.module.progress(1, bad)
+        self.assertEqual(self.noted(), (7, 4, 0, ""))
+        with self.assertRaises((TypeError, ValueError)):
+            self.module.progress("many")
+
+    def test_without_a_page_it_does_no_harm(self):
+        runner.running.page = None
+        runner.running.enter(7, 1, b"")
+        self.module.progress(1)
+
+    def test_cancelled_only_for_those_who_ask(self):
+        self.addCleanup(signal.signal, signal.SIGTERM, signal.SIG_DFL)
+        self.assertEqual(signal.getsignal(signal.SIGTERM), signal.SIG_DFL)
+        elsewhere = threading.Thread(target=self.module.cancelled)
+        elsewhere.start()
+        elsewhere.join()
+        self.assertEqual(signal.getsignal(signal.SIGTERM), signal.SIG_DFL)
+        self.assertFalse(self.module.cancelled())
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.assertTrue(self.module.cancelled())
+        runner.running.enter(8, 1, b"")
+        self.assertFalse(self.module.cancelled())
+
+    def test_functions_that_use_it_are_pickled_by_name(self):
+        sys.modules["faasctl_task"] = self.module
+        self.addCleanup(sys.modules.pop, "faasctl_task")
+        self.assertIs(pickle.loads(runner.dump(self.module.progress, LIMIT)), self.module.progress)
 
 
 class FrameTest(unittest.TestCase):

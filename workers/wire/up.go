@@ -236,7 +236,7 @@ func (w *writer) times(all []core.Tick) {
 func outcomeSize(o core.Outcome) int {
 	text := len(o.Result.Repr)
 	if f := o.Result.Failure; f != nil {
-		text += len(f.Message) + len(f.Traceback) + len(f.Last)
+		text += len(f.Message) + len(f.Traceback) + len(f.Last) + len(f.Fault) + f.Exception.Size()
 	}
 	return text + len(o.Result.JSON) + len(o.Result.Pickle) + len(o.Output.Stdout.Head) + len(o.Output.Stdout.Tail) +
 		len(o.Output.Stderr.Head) + len(o.Output.Stderr.Tail)
