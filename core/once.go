@@ -91,10 +91,11 @@ func (s *Service) ids(ctx context.Context, token string) (func(i int) TaskID, er
 	if err := CheckKey(token); err != nil {
 		return nil, err
 	}
-	base, err := s.store.Once(ctx, digest("request", token), NewTaskID(), onceFor)
+	known, err := s.store.Once(ctx, []string{digest("request", token)}, []TaskID{NewTaskID()}, onceFor)
 	if err != nil {
 		return nil, err
 	}
+	base := known[0]
 	return func(i int) TaskID { return nthTaskID(base, i) }, nil
 }
 

@@ -70,9 +70,9 @@ type TaskStore interface {
 	// not in the future, or a *KeyUsed when another task, whose record is still
 	// kept, has the key. An id that exists already is left alone and answered nil.
 	Submit(ctx context.Context, batch []Submission) ([]error, error)
-	// Once remembers id under a token for so long, and returns what it remembers:
-	// another id when the token was used before.
-	Once(ctx context.Context, token string, id TaskID, keep time.Duration) (TaskID, error)
+	// Once remembers an id under each token for so long, and returns what it remembers:
+	// another id when the token was used before, also among these.
+	Once(ctx context.Context, tokens []string, ids []TaskID, keep time.Duration) ([]TaskID, error)
 	// Tasks returns the records of ids; a task that does not exist has ID "".
 	Tasks(ctx context.Context, ids []TaskID) ([]Task, error)
 	// Spec returns what the client asked for; ErrNotFound if there is no task.

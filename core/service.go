@@ -90,6 +90,8 @@ type Service struct {
 	wake  *waiters
 	known *functionCache
 	bulk  *operator
+
+	collect collector
 }
 
 // journalPoll is how often each process looks at the journal of operations. What
@@ -103,10 +105,12 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Service{
+	s := &Service{
 		cfg: cfg, store: cfg.Store, wake: newWaiters(), known: newFunctionCache(cfg.Store),
 		bulk: newOperator(cfg.Store, journalPoll, cfg.Logger),
-	}, nil
+	}
+	s.collect.s = s
+	return s, nil
 }
 
 // Run listens for hints on behalf of all waiters, and carries out operations,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -38,14 +39,26 @@ type Submitted struct {
 	Err      error
 }
 
-// Submit accepts one call.
+// Submit accepts one call. The calls of many clients become one write to the store.
 func (s *Service) Submit(ctx context.Context, r SubmitRequest) (Submitted, error) {
-	answers, err := s.SubmitBatch(ctx, []SubmitRequest{r})
-	if err != nil {
-		return Submitted{}, err
-	}
-	return answers[0], answers[0].Err
+	return s.SubmitOne(ctx, "", r)
 }
+
+// SubmitOne is Submit under a token: see SubmitOnce.
+func (s *Service) SubmitOne(ctx context.Context, token string, r SubmitRequest) (Submitted, error) {
+	if len(r.Args) > together {
+		answers, err := s.SubmitOnce(ctx, token, []SubmitRequest{r})
+		if err != nil {
+			return Submitted{}, err
+		}
+		return answers[0], answers[0].Err
+	}
+	return s.collect.submit(ctx, token, r)
+}
+
+// together is how large the arguments are at most of a call that waits for others and
+// lets them wait.
+const together = 64 << 10
 
 // SubmitBatch accepts many calls in the order given. An error means that none
 // was surely accepted; an item of its own may be refused in its answer.
@@ -61,6 +74,11 @@ func (s *Service) SubmitOnce(ctx context.Context, token string, requests []Submi
 	if err != nil {
 		return nil, err
 	}
+	return s.accept(ctx, requests, newID, s.resolver(ctx))
+}
+
+// accept hands calls to the store; newID names the tasks.
+func (s *Service) accept(ctx context.Context, requests []SubmitRequest, newID func(i int) TaskID, resolve func(string) (Function, error)) ([]Submitted, error) {
 	answers := make([]Submitted, len(requests))
 	batch := make([]Submission, 0, min(len(requests), MaxBatch))
 	place := make([]int, 0, cap(batch))
@@ -76,7 +94,6 @@ func (s *Service) SubmitOnce(ctx context.Context, token string, requests []Submi
 		batch, place = batch[:0], place[:0]
 		return err
 	}
-	resolve := s.resolver(ctx)
 	for i, r := range requests {
 		spec, name, err := s.spec(r, resolve)
 		if err != nil {
@@ -142,18 +159,21 @@ func nameOnly(ref string) string {
 	return name
 }
 
-// resolver looks each reference of one batch up once.
+// resolver looks each reference of one batch up once; many may use it at once.
 func (s *Service) resolver(ctx context.Context) func(string) (Function, error) {
 	type answer struct {
 		f   Function
 		err error
 	}
+	var mu sync.Mutex
 	seen := map[string]answer{}
 	return func(text string) (Function, error) {
-		if a, ok := seen[text]; ok {
+		mu.Lock()
+		a, ok := seen[text]
+		mu.Unlock()
+		if ok {
 			return a.f, a.err
 		}
-		var a answer
 		if id, err := ParseFunctionID(text); err == nil {
 			var f *Function
 			if f, a.err = s.known.fresh(ctx, id); f != nil {
@@ -163,7 +183,9 @@ func (s *Service) resolver(ctx context.Context) func(string) (Function, error) {
 		} else {
 			a.f, a.err = s.Function(ctx, text)
 		}
+		mu.Lock()
 		seen[text] = a
+		mu.Unlock()
 		return a.f, a.err
 	}
 }

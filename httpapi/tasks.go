@@ -143,13 +143,9 @@ func (s *Server) submit(ctx context.Context, p *taskSubmit, body *wire.Call) (*a
 	if request.Key, err = keyOf(p.Key, request.Key); err != nil {
 		return nil, err
 	}
-	answers, err := s.service.SubmitOnce(ctx, exchangeOf(ctx).r.Header.Get(onceHeader), []core.SubmitRequest{request})
+	done, err := s.service.SubmitOne(ctx, exchangeOf(ctx).r.Header.Get(onceHeader), request)
 	if err != nil {
 		return nil, err
-	}
-	done := answers[0]
-	if done.Err != nil {
-		return nil, done.Err
 	}
 	out := reply(wire.Submitted{ID: done.ID, FunctionID: done.Function, Function: done.Name, Repeated: done.Repeated})
 	if done.Repeated {

@@ -2,6 +2,7 @@ package coretest
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -98,9 +99,9 @@ var keyCases = map[string]func(*fixture){
 	"a token gives the same id until it is forgotten": func(f *fixture) {
 		first, second := core.NewTaskID(), core.NewTaskID()
 		once := func(token string, id core.TaskID, keep time.Duration) core.TaskID {
-			got, err := f.Once(f.ctx, token, id, keep)
+			got, err := f.Once(f.ctx, []string{token}, []core.TaskID{id}, keep)
 			f.must(err)
-			return got
+			return got[0]
 		}
 		if got := once("t", first, time.Hour); got != first {
 			f.Fatalf("%s, want %s", got, first)
@@ -112,5 +113,10 @@ var keyCases = map[string]func(*fixture){
 			f.Fatalf("%s, want %s", got, first)
 		}
 		f.eventually("forgetting", func() bool { return once("brief", second, 20*time.Millisecond) == second })
+		many, err := f.Once(f.ctx, []string{"n", "t", "m", "n"}, []core.TaskID{second, second, first, first}, time.Hour)
+		f.must(err)
+		if want := []core.TaskID{second, first, first, second}; !slices.Equal(many, want) {
+			f.Fatalf("%v, want %v", many, want)
+		}
 	},
 }

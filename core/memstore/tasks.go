@@ -76,16 +76,21 @@ func (s *Store) accept(item core.Submission, now time.Time) core.Event {
 }
 
 // Once implements core.TaskStore.
-func (s *Store) Once(ctx context.Context, token string, id core.TaskID, keep time.Duration) (core.TaskID, error) {
+func (s *Store) Once(ctx context.Context, tokens []string, ids []core.TaskID, keep time.Duration) ([]core.TaskID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.cfg.Now()
 	s.forget(now)
-	if known, there := s.once[token]; there {
-		return known.id, ctx.Err()
+	found := make([]core.TaskID, len(tokens))
+	for i, token := range tokens {
+		if known, there := s.once[token]; there {
+			found[i] = known.id
+			continue
+		}
+		s.once[token] = remembered{ids[i], now.Add(keep)}
+		found[i] = ids[i]
 	}
-	s.once[token] = remembered{id, now.Add(keep)}
-	return id, ctx.Err()
+	return found, ctx.Err()
 }
 
 // Tasks implements core.TaskStore.

@@ -90,17 +90,27 @@ func dueAt(at time.Time) int64 {
 }
 
 // Once implements core.TaskStore.
-func (s *Store) Once(ctx context.Context, token string, id core.TaskID, keep time.Duration) (core.TaskID, error) {
+func (s *Store) Once(ctx context.Context, tokens []string, ids []core.TaskID, keep time.Duration) ([]core.TaskID, error) {
+	known := make([]*redis.StringCmd, len(tokens))
 	for {
-		var known *redis.StringCmd
 		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			p.SetNX(ctx, s.keys.once(token), string(id), keep)
-			known = p.Get(ctx, s.keys.once(token))
+			for i, token := range tokens {
+				p.SetNX(ctx, s.keys.once(token), string(ids[i]), keep)
+				known[i] = p.Get(ctx, s.keys.once(token))
+			}
 			return nil
 		})
-		if !errors.Is(err, redis.Nil) { // it was forgotten between the two
-			return core.TaskID(known.Val()), s.failed("begin a request", ctx, err)
+		if errors.Is(err, redis.Nil) { // one was forgotten between the two
+			continue
 		}
+		if err != nil {
+			return nil, s.failed("begin a request", ctx, err)
+		}
+		found := make([]core.TaskID, len(tokens))
+		for i, one := range known {
+			found[i] = core.TaskID(one.Val())
+		}
+		return found, nil
 	}
 }
 
