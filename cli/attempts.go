@@ -51,7 +51,7 @@ func attemptLine(a core.Attempt) string {
 		line += " on " + cleanLine(string(a.Worker))
 	}
 	if f := a.Failure; f != nil {
-		line += "  " + failureLine(f.Kind, &core.Failure{Kind: f.Kind, Type: f.Type, Message: f.Message})
+		line += "  " + failureLine(f.Kind, &core.Failure{Kind: f.Kind, Type: f.Type, Message: f.Message, Signal: f.Signal})
 	}
 	return line
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -129,14 +130,21 @@ func (f *AttemptFailure) line() string {
 	return what
 }
 
-// remedy is the command for a kind of failure.
+// remedy is the command for a kind of failure: where a limit of the function was
+// reached, twice that.
 func (w *whyBook) remedy() string {
-	id, ran := string(w.in.Task.ID), w.in.Task.Finished.Sub(w.in.Task.Started)
+	id, spec := string(w.in.Task.ID), w.in.spec
+	raise := func(flag, value string) string { return command("fn", "set", w.name(), flag, value) }
+	switch kind := w.in.Task.Failure; {
+	case w.in.function == nil:
+	case kind == KindTimeout && spec.Timeout > 0 && w.in.Task.Finished.Sub(w.in.Task.Started) >= spec.Timeout:
+		return raise("--timeout", (2 * spec.Timeout).String())
+	case kind == KindTimeout && spec.CPUSeconds > 0:
+		return raise("--cpu-seconds", strconv.FormatFloat(2*spec.CPUSeconds, 'g', -1, 64))
+	case kind == KindMemory && spec.Memory > 0:
+		return raise("--memory", fmt.Sprintf("%dMiB", (2*spec.Memory+1<<20-1)>>20))
+	}
 	switch w.in.Task.Failure {
-	case KindTimeout: // of the clock; processor time has a limit of its own
-		if d := w.in.spec.Timeout; d > 0 && ran >= d && w.in.function != nil {
-			return command("fn", "set", w.name(), "--timeout", (2 * d).String())
-		}
 	case KindCrash, KindMemory:
 		return command("logs", id)
 	}

@@ -130,8 +130,22 @@ func (w *whyBook) lookForHands(cause bool) {
 	case h.Free == 0:
 		say(WhyBusy, "faasctl task ls --state running", "%s of %s that could run it %s busy", allOf(h.Slots), counted(h.Workers, "worker"), are(h.Slots))
 	default:
-		w.fact(WhyHands, "", "%s could run it, with %d of %s free", counted(h.Workers, "worker"), h.Free, counted(h.Slots, "slot"))
+		w.fact(WhyHands, "", "%s could run it, with %d of %s free%s", counted(h.Workers, "worker"), h.Free, counted(h.Slots, "slot"), h.others())
 	}
+}
+
+// others says how many more workers there are, and why they do not count.
+func (h Hands) others() (text string) {
+	if h.Unfit > 0 {
+		text += fmt.Sprintf("; %s cannot", counted(h.Unfit, "worker"))
+	}
+	if h.Draining > 0 {
+		text += "; " + drains(h.Draining)
+	}
+	if h.Lost > 0 {
+		text += fmt.Sprintf("; nothing is heard of %s", counted(h.Lost, "worker"))
+	}
+	return text
 }
 
 func drains(n int) string {
