@@ -90,8 +90,23 @@ func (f confinement) assign(p *Pool, dir string, slot int) (q quarters, err erro
 			return q, err
 		}
 	}
-	return q, q.mkdir(q.dir)
+	return q, q.furnish()
 }
+
+// furnish makes the slot's directory, in which its user can make nothing.
+func (q quarters) furnish() error {
+	err := os.MkdirAll(q.dir, 0o711)
+	if err == nil {
+		err = os.Chmod(q.dir, 0o711) // whatever our umask is
+	}
+	if err != nil {
+		return fmt.Errorf("make a directory for functions: %w", err)
+	}
+	return q.mkdir(q.home())
+}
+
+// home is the slot's user's.
+func (q quarters) home() string { return filepath.Join(q.dir, "home") }
 
 // mkdir makes a directory for the slot's user alone.
 func (q quarters) mkdir(dir string) error {
@@ -99,7 +114,7 @@ func (q quarters) mkdir(dir string) error {
 	if err == nil && q.uid >= 0 {
 		err = os.Chown(dir, q.uid, q.uid)
 	}
-	if err != nil {
+	if err != nil && !os.IsExist(err) {
 		return fmt.Errorf("make a directory for functions: %w", err)
 	}
 	return nil
@@ -123,9 +138,9 @@ type cell struct {
 // newCell makes a cell in a slot's quarters.
 func (f confinement) newCell(q *quarters) (*cell, error) {
 	q.made++
-	c := &cell{group: &group{}, uid: q.uid, home: q.dir, work: filepath.Join(q.dir, strconv.Itoa(q.made)), slot: q}
+	c := &cell{group: &group{}, uid: q.uid, home: q.home(), work: filepath.Join(q.dir, strconv.Itoa(q.made)), slot: q}
 	if _, err := os.Stat(q.dir); err != nil { // a function has removed it
-		if err := q.mkdir(q.dir); err != nil {
+		if err := q.furnish(); err != nil {
 			return nil, err
 		}
 	}
@@ -156,9 +171,39 @@ func (c *cell) giveBack() {
 		c.slot.log.Error("processes of a function do not end", "pids", c.group.processes())
 	}
 	c.slot.rubbish.Go(func() { // there may be a lot in the directory
-		_ = os.RemoveAll(c.work)
+		if !unmount(c.work) {
+			c.slot.log.Error("a function has mounted something in its directory, which is left", "directory", c.work)
+		} else {
+			_ = os.RemoveAll(c.work)
+		}
 		c.group.remove()
 	})
+}
+
+// unmount takes away what a function that is root has mounted in a directory: it
+// must not be emptied with it.
+func unmount(dir string) bool {
+	if os.Geteuid() != 0 {
+		return true
+	}
+	below := strings.ReplaceAll(dir, " ", `\040`) + "/"
+	for range 8 {
+		mounts, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			return false
+		}
+		found := false
+		for line := range strings.Lines(string(mounts)) {
+			if fields := strings.Fields(line); len(fields) > 4 && strings.HasPrefix(fields[4], below) {
+				found = true
+				_ = unix.Unmount(strings.ReplaceAll(fields[4], `\040`, " "), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+			}
+		}
+		if !found {
+			return true
+		}
+	}
+	return false
 }
 
 // env changes the pool's environment to the cell's.

@@ -170,7 +170,7 @@ func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
 		ch.reap()
 		return nil, err
 	}
-	setup, _ := json.Marshal(map[string]any{"max_payload": c.MaxPayload, "preload": c.Preload})
+	setup, _ := json.Marshal(map[string]any{"max_payload": c.MaxPayload, "preload": c.Preload, "work": cell.work})
 	ch.out = binary.LittleEndian.AppendUint32(ch.out, uint32(len(runnerSource)))
 	ch.out = append(ch.out, runnerSource...)
 	ch.out = appendFrame(ch.out, kindSetup, setup)

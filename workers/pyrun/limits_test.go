@@ -359,7 +359,7 @@ def f(n):
     open('mine', 'w').write('x'); os.mkdir(os.environ['TMPDIR'] + '/below')
     open('/dev/stdout', 'w').write('through the door\n')
     seen = []
-    for slot in [os.path.dirname(os.environ['HOME']) + '/slot-' + n for n in '01']:
+    for slot in [os.path.dirname(os.path.dirname(os.environ['HOME'])) + '/slot-' + n + '/home' for n in '01']:
         try:
             os.listdir(slot); seen.append(slot)
         except PermissionError: pass

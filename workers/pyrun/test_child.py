@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import zlib
@@ -268,9 +269,9 @@ class CacheTest(ChildCase):
 
     def test_what_fails_to_load_is_tried_again(self):
         parent = self.start()
-        number = parent.body("import os\nif not os.environ.pop('FIXED', ''): raise OSError('not yet')\ndef f(): return 1")
+        number = parent.body("import sys\nif not sys.__dict__.pop('FIXED', ''): raise OSError('not yet')\ndef f(): return 1")
         self.assertEqual(parent.call(number).status, runner.UNLOADABLE)
-        parent.call("import os\ndef f(): os.environ['FIXED'] = '1'")
+        parent.call("import sys\ndef f(): sys.FIXED = '1'")
         self.assertEqual(parent.call(number).value, 1)
 
 
@@ -386,10 +387,10 @@ class SetupTest(ChildCase):
 
     def test_it_runs_again_after_it_failed(self):
         parent = self.start()
-        number = parent.body("import os\ndef setup():\n    if not os.environ.pop('READY', ''): raise OSError('not yet')\ndef f(): return 1")
+        number = parent.body("import sys\ndef setup():\n    if not sys.__dict__.pop('READY', ''): raise OSError('not yet')\ndef f(): return 1")
         for ready in (False, True):
             if ready:
-                parent.call("import os\ndef f(): os.environ['READY'] = '1'")
+                parent.call("import sys\ndef f(): sys.READY = '1'")
             parent.send((number, NONE))
             self.loading(parent), self.loading(parent)
             self.assertEqual(parent.reply().status, runner.OK if ready else runner.UNLOADABLE)
@@ -528,6 +529,54 @@ class StageTest(ChildCase):
                 parent.said()
                 self.assertEqual(parent.call(check).value, before)
                 self.assertEqual(parent.said(), ("still here\n", "and here\n"))
+
+    def test_each_call_finds_its_directory_empty_and_its_variables(self):
+        with tempfile.TemporaryDirectory() as top:
+            work, other = os.path.join(top, "work"), os.path.join(top, "other")
+            os.mkdir(work), os.mkdir(other)
+            open(os.path.join(other, "precious"), "w").close()
+            parent = self.start(work=work)
+            check = parent.body("import os\ndef f(): return [os.getcwd(), os.listdir('.'), os.listdir(os.getcwd()), sorted(os.environ), os.environ['HOME']]")
+            before = parent.call(check).value
+            self.assertEqual(before[:3], [os.path.realpath(work), [], []])
+            for harm in (
+                "open('file', 'w').close()", "os.makedirs('a/b/c'); open('a/b/c/file', 'w').close()", "os.symlink(%r, 'link')" % other,
+                "os.makedirs('a/b'); os.symlink(%r, 'a/b/link'); os.link(%r, 'a/hard')" % (other, other + "/precious"),
+                "os.chdir('/')", "os.mkdir('below'); os.chdir('below')", "os.rmdir(%r)" % work, "os.rename(%r, %r)" % (work, top + "/away%d" % os.getpid()),
+                "os.rmdir(%r); os.symlink(%r, %r)" % (work, other, work), "os.rmdir(%r); open(%r, 'w').close()" % (work, work),
+                "os.environ['NEW'] = 'x'", "os.environ.clear()", "os.environ['HOME'] = '/nowhere'; os.environ = {}", "os.unsetenv('HOME'); del os.environ['HOME']",
+            ):
+                with self.subTest(harm):
+                    self.assertEqual(parent.call("import os\ndef f(): %s" % harm).status, runner.OK)
+                    self.assertEqual(parent.call(check).value, before)
+                    self.assertEqual(os.listdir(other), ["precious"])
+            parent.send((parent.body("import os\ndef f(): open('file', 'w').close()"), NONE), flags=runner.FORKED)
+            self.assertEqual(parent.reply().status, runner.OK)
+            self.assertEqual(parent.call(check).value, before)
+
+    def test_what_loading_does_to_the_variables_stays(self):
+        parent = self.start()
+        number = parent.body("import os\nos.environ['THREADS'] = '1'\ndef setup(): os.environ['MODEL'] = 'm'\ndef f(): return [os.environ.get('THREADS'), os.environ.get('MODEL'), os.environ.pop('MODEL')]")
+        for _ in range(2):
+            self.assertEqual(parent.call(number).value, ["1", "m", "m"])
+
+    def test_without_a_directory_of_its_own_nothing_is_removed(self):
+        with tempfile.TemporaryDirectory() as top:
+            parent = self.start()
+            parent.call("import os\ndef f(): os.chdir(%r); open('file', 'w').close()" % top)
+            parent.call("def f(): pass")
+            self.assertEqual(os.listdir(top), ["file"])
+
+    def test_limits_are_put_in_force_and_taken_back(self):
+        parent = self.start()
+        check = parent.body("import resource\ndef f(): return [resource.getrlimit(k) for k in (resource.RLIMIT_DATA, resource.RLIMIT_NPROC, resource.RLIMIT_CORE)]")
+        before = parent.call(check).value
+        self.assertEqual(before[2], [0, 0])
+        parent.write(runner.LIMIT, runner.LIMITS.pack(1 << 31, 500))
+        self.assertEqual([soft for soft, _ in parent.call(check).value], [1 << 31, 500, 0])
+        self.assertEqual(parent.call("def f(): return len(bytearray(3 << 30))").told["type"], "MemoryError")
+        parent.write(runner.LIMIT, runner.LIMITS.pack((1 << 64) - 1, (1 << 64) - 1))
+        self.assertEqual(parent.call(check).value, before)
 
     def test_a_fork_of_the_function_does_not_answer(self):
         parent = self.start()
