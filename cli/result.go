@@ -37,7 +37,7 @@ func resultCommand(e *environment) *urfave.Command {
 					return err
 				}
 				if result == nil {
-					return &pending{task, "faasctl result " + string(ids[0]) + " --wait 1m waits for it"}
+					return &pending{task, "faasctl result " + string(ids[0]) + " --wait 1m waits for it; faasctl why " + string(ids[0]) + " says why it takes time"}
 				}
 				if task.State != core.Completed {
 					return e.outcome("result", task, result.Failure, "")

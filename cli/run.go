@@ -152,7 +152,7 @@ func (e *environment) follow(ctx context.Context, api *client.Client, submitted 
 		e.note("task %s was accepted; faasctl result %s asks for it later", submitted.ID, submitted.ID)
 		return err
 	case result == nil:
-		return &pending{task, "faasctl result " + string(submitted.ID) + " --wait 1m comes back to it"}
+		return &pending{task, "faasctl result " + string(submitted.ID) + " --wait 1m comes back to it; faasctl why " + string(submitted.ID) + " says what it waits for"}
 	}
 	if !quiet {
 		if output, err := api.Output(ctx, submitted.ID); err != nil {
