@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -143,7 +144,16 @@ func (b topBackend) Detail(ctx context.Context, id core.TaskID) (d tui.Detail, e
 	if d.Output, err = b.Output(ctx, id); err != nil {
 		return d, err
 	}
-	d.Events, err = b.EventsOnceWhere(ctx, core.EventFilter{Task: id}, "", 200)
+	// Nothing happened to it before it was submitted, and all events of that time are
+	// read for those of one task.
+	after := ""
+	if at := d.Task.Submitted; !at.IsZero() {
+		after = fmt.Sprintf("%d-0", at.UnixMilli()-1)
+	}
+	d.Events, err = b.EventsOnceWhere(ctx, core.EventFilter{Task: id}, after, 200)
+	if errors.Is(err, core.ErrGone) && after != "" {
+		d.Events, err = b.EventsOnceWhere(ctx, core.EventFilter{Task: id}, "", 200)
+	}
 	if errors.Is(err, core.ErrGone) {
 		err = nil
 	}

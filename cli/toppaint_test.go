@@ -115,4 +115,3 @@ func BenchmarkTopFirstPaint(b *testing.B) {
 	}
 	b.ReportMetric(0, "ns/op")
 }
-

@@ -19,8 +19,9 @@ const (
 	// askLive is for lists of tasks, which an index answers: with each Batch.
 	askLive = batchEvery * 4 / 5
 	// askShare is how many times as long as its answer takes a question rests, so
-	// that a slow server is asked less.
-	askShare = 2
+	// that a slow server is asked less; dearShare of others than lists of tasks.
+	askShare  = 2
+	dearShare = 4
 
 	goesOn = 2 * time.Second // what is told of one task changes with time alone
 
@@ -38,6 +39,8 @@ type question struct {
 	every time.Duration
 	// again is when it is asked again although no number has changed. Default: never.
 	again time.Duration
+	// over says that the answer will not change by itself.
+	over bool
 }
 
 // answer is what came back; an error leaves the value before it in place.
@@ -61,10 +64,11 @@ type desk struct {
 // rests is how long a question is left alone after it was asked: what it was
 // given, and longer when the server is slow.
 func (d *desk) rests(q question) time.Duration {
+	took := min(d.took[0], d.took[1]) // one slow answer is no slow server
 	if q.every == 0 || d.now.err != nil {
-		return askEvery
+		return max(askEvery, dearShare*took)
 	}
-	return max(q.every, askShare*min(d.took[0], d.took[1])) // one slow answer is no slow server
+	return max(q.every, askShare*took)
 }
 
 // changes are the numbers that change with what tasks do, and not with time.
@@ -82,7 +86,7 @@ func (m *Model) refresh() tea.Cmd {
 	}
 	if d.now.key == q.key { // a frozen screen, too, may ask what it never knew
 		rested := p.now.Sub(d.asked)
-		still := d.now.err == nil && d.when == changes(p.numbers) && !d.due && (q.again == 0 || rested < q.again)
+		still := d.now.err == nil && !d.due && (q.over || d.when == changes(p.numbers) && (q.again == 0 || rested < q.again))
 		if _, stale := p.stale(); m.frozen() || stale || rested < d.rests(q) || still {
 			return nil
 		}
@@ -133,12 +137,16 @@ func (m *Model) question() question {
 		if pl.task == "" {
 			return question{}
 		}
-		return question{key: "task " + string(pl.task), ask: func(ctx context.Context, b Backend) (any, error) { return b.Detail(ctx, pl.task) }, again: goesOn}
+		d, _ := m.desk.now.value.(Detail)
+		return question{key: "task " + string(pl.task), ask: func(ctx context.Context, b Backend) (any, error) { return b.Detail(ctx, pl.task) },
+			again: goesOn, over: d.Task.ID == pl.task && d.Task.State.Terminal()}
 	case whyScreen:
 		if pl.task == "" {
 			return question{}
 		}
-		return question{key: "why " + string(pl.task), ask: func(ctx context.Context, b Backend) (any, error) { return b.Why(ctx, pl.task) }, again: goesOn}
+		why, _ := m.desk.now.value.(core.Why)
+		return question{key: "why " + string(pl.task), ask: func(ctx context.Context, b Backend) (any, error) { return b.Why(ctx, pl.task) },
+			again: goesOn, over: why.Task.ID == pl.task && why.Task.State.Terminal()}
 	case failuresScreen:
 		return question{key: "failures", ask: func(ctx context.Context, b Backend) (any, error) { return b.Failures(ctx) }}
 	case eventsScreen:

@@ -97,6 +97,30 @@ func TestAskingRecovers(t *testing.T) {
 	}
 }
 
+// TestEndedIsNotAskedAgain: what is known of a task that has ended stays, whatever
+// others do; of one that runs it is told by time.
+func TestEndedIsNotAskedAgain(t *testing.T) {
+	for _, c := range []struct {
+		keys        []string
+		least, most int // in 10 s
+	}{
+		{[]string{"2", "j", "j", "enter"}, 0, 1}, {[]string{"2", "j", "j", "w"}, 0, 1}, {[]string{"2", "enter"}, 19, 21},
+	} {
+		a := &asking{Model: atWork(stillBackend{}, c.keys...), total: 100_000}
+		a.at = a.live.now
+		for range 20 {
+			a.tick(t, 500, 10*time.Millisecond)
+		}
+		a.asked = nil
+		for range 100 {
+			a.tick(t, 500, 10*time.Millisecond)
+		}
+		if n := len(a.asked); n < c.least || n > c.most {
+			t.Errorf("%v: asked %d times in 10 s, want %d to %d", c.keys, n, c.least, c.most)
+		}
+	}
+}
+
 // TestWaitingIsNoChange: the age of a task that waits is no reason to ask.
 func TestWaitingIsNoChange(t *testing.T) {
 	a := newAsking("2")
