@@ -86,12 +86,16 @@ func (c *claimer) ring() {
 // run claims until ctx is done. What it has claimed by then is still delivered.
 func (c *claimer) run(ctx context.Context) error {
 	var w want
+	var dry []ClaimClass // nothing waited for these a moment ago
 	delivered := uint64(0)
 	poll := time.NewTimer(0)
 	defer poll.Stop()
 	for {
 		if w.n() > 0 && w.round > delivered {
 			got, err := c.claim(ctx, w)
+			if dry = nil; err == nil && len(got.tasks)+len(got.broken) == 0 {
+				dry = w.classes
+			}
 			if len(got.tasks)+len(got.broken) > 0 {
 				c.out <- got // the loop receives until we have returned
 				delivered = w.round
@@ -105,15 +109,37 @@ func (c *claimer) run(ctx context.Context) error {
 				poll.Reset(jitter(c.cfg.Poll))
 			}
 		}
-		select {
-		case w = <-c.wants:
-		case <-c.bell:
-		case <-poll.C:
-			poll.Reset(jitter(c.cfg.Poll))
-		case <-ctx.Done():
-			return nil
+		for waits := true; waits; {
+			select {
+			case w = <-c.wants:
+				if waits = w.only(dry); waits {
+					poll.Reset(drySpell)
+				}
+			case <-c.bell:
+				waits = false
+			case <-poll.C:
+				poll.Reset(jitter(c.cfg.Poll))
+				waits = false
+			case <-ctx.Done():
+				return nil
+			}
 		}
 	}
+}
+
+// drySpell is how long a want waits for the bell after a claim that found nothing
+// for the same kinds of workers. What comes to wait rings; each task that ends on an
+// otherwise idle system would cost a claim for nothing.
+const drySpell = 20 * time.Millisecond
+
+// only reports whether w is for no other kinds of workers than dry.
+func (w want) only(dry []ClaimClass) bool {
+	for _, c := range w.classes {
+		if !slices.ContainsFunc(dry, func(d ClaimClass) bool { return slices.Equal(c.Interpreters, d.Interpreters) }) {
+			return false
+		}
+	}
+	return len(dry) > 0
 }
 
 // claim asks the store once. A claim whose answer was lost is repeated under its

@@ -58,6 +58,7 @@ func dispatch(t *testing.T, mode core.Mode, run func(*rig)) {
 type outage struct {
 	core.Store
 	down, mute *atomic.Bool
+	claims     atomic.Int64 // how many there were
 }
 
 func (o *outage) err() error {
@@ -75,6 +76,7 @@ func (o *outage) DueOperations(ctx context.Context) ([]core.Operation, time.Dura
 }
 
 func (o *outage) Claim(ctx context.Context, r core.ClaimRequest) ([]core.Claimed, error) {
+	o.claims.Add(1)
 	if err := o.err(); err != nil {
 		return nil, err
 	}
@@ -194,6 +196,35 @@ func TestSharesAreEven(t *testing.T) {
 			if n := len(w.Given()); n < 240 || n > 260 {
 				t.Errorf("%s was given %d of 1000", w.ID, n)
 			}
+		}
+	})
+}
+
+// One call after the other costs two claims each: one finds the task, one that there
+// are no more. Its end costs none, and what comes to wait then is found at once.
+func TestAnIdleStoreIsNotAskedAgain(t *testing.T) {
+	dispatch(t, core.Push, func(r *rig) {
+		w := r.transport.Join("w-1", 2, 8)
+		synctest.Wait()
+		asked := &r.Store.(*outage).claims
+		before := asked.Load()
+		for i := range 10 {
+			r.submit(1, nil)
+			if n := len(w.Given()); n != i+1 {
+				t.Fatalf("given %d of %d", n, i+1)
+			}
+			w.Finish(1, core.Completed)
+			synctest.Wait()
+		}
+		if n := asked.Load() - before; n > 20 {
+			t.Errorf("%d claims for 10 tasks", n)
+		}
+		// A bell that is lost costs less than the slow poll.
+		before = asked.Load()
+		time.Sleep(30 * time.Millisecond)
+		synctest.Wait()
+		if n := asked.Load() - before; n != 1 {
+			t.Errorf("%d claims in the 30 ms after the last task", n)
 		}
 	})
 }
