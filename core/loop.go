@@ -67,6 +67,8 @@ func (d *Dispatcher) loop(stop, transports context.Context) {
 			d.cancelHeld(ids)
 		case ids := <-d.follows:
 			d.follow(ids)
+		case f := <-d.prepared:
+			d.prepare(f)
 		case <-tick.C:
 			d.beat()
 		case <-renew.C:
@@ -254,6 +256,11 @@ func (d *Dispatcher) hear(h Hint) {
 	case HintCancel:
 		select {
 		case d.cancels <- h.Tasks:
+		default:
+		}
+	case HintPrepare:
+		select {
+		case d.prepares <- h.Function:
 		default:
 		}
 	case HintFollow:

@@ -38,6 +38,9 @@ type FunctionStore interface {
 	// FunctionByName returns one version, without its Body; version 0 is the
 	// latest. ErrNotFound if there is none.
 	FunctionByName(ctx context.Context, name string, version int) (Function, error)
+	// Prepare asks all dispatchers, by a hint, to have a function's environment made
+	// by their workers.
+	Prepare(ctx context.Context, id FunctionID) error
 	// SetPolicy replaces the policy of a function; ErrNotFound if there is none or
 	// it was removed. Claims look at the new one from then on.
 	SetPolicy(ctx context.Context, id FunctionID, policy Policy) error
@@ -314,12 +317,14 @@ const (
 	HintFollow  HintKind = "follow"  // somebody follows Tasks, for FollowFor
 	HintPrinted HintKind = "printed" // followed Tasks have printed something
 	HintReset   HintKind = "reset"   // hints may have been lost: look again
+	HintPrepare HintKind = "prepare" // workers are to make the environment of Function
 )
 
 // Hint is a wake-up call. Hints may be lost; the record is the truth.
 type Hint struct {
-	Kind  HintKind
-	Tasks []TaskID
+	Kind     HintKind
+	Function FunctionID // of HintPrepare
+	Tasks    []TaskID
 }
 
 // HintStore delivers hints.
@@ -366,6 +371,8 @@ type (
 	UpReturn struct{ Leases []Lease }
 	// UpDrain says that the worker takes no more tasks but ends what it has.
 	UpDrain struct{}
+	// UpPrepared says how far the worker is with a function's environment.
+	UpPrepared struct{ Preparation }
 	// UpLeave says that the worker is gone. Lost means without a farewell.
 	UpLeave struct{ Lost bool }
 )
@@ -385,14 +392,15 @@ type Start struct {
 	Ago  time.Duration
 }
 
-func (UpJoin) up()   {}
-func (UpWindow) up() {}
-func (UpBeat) up()   {}
-func (UpOutput) up() {}
-func (UpFinish) up() {}
-func (UpReturn) up() {}
-func (UpDrain) up()  {}
-func (UpLeave) up()  {}
+func (UpJoin) up()     {}
+func (UpWindow) up()   {}
+func (UpBeat) up()     {}
+func (UpOutput) up()   {}
+func (UpFinish) up()   {}
+func (UpReturn) up()   {}
+func (UpDrain) up()    {}
+func (UpLeave) up()    {}
+func (UpPrepared) up() {}
 
 // Down is what the dispatcher can say to a worker.
 type Down interface{ down() }
@@ -419,6 +427,9 @@ type (
 		Tasks []TaskID
 		On    bool
 	}
+	// DownPrepare asks for the environment of a function before its first call. The
+	// function has no Body.
+	DownPrepare struct{ Function *Function }
 	// DownRegister tells a worker that the dispatcher does not know it.
 	DownRegister struct{}
 )
@@ -430,6 +441,7 @@ func (DownLost) down()     {}
 func (DownDrain) down()    {}
 func (DownStore) down()    {}
 func (DownFollow) down()   {}
+func (DownPrepare) down()  {}
 func (DownRegister) down() {}
 
 // Transport connects the dispatcher with workers of one mode.

@@ -67,6 +67,11 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (Registration
 			return done, err
 		}
 	}
+	if len(stored.Dependencies) > 0 {
+		if err := s.store.Prepare(ctx, stored.ID); err != nil { // then it is made when it is called
+			s.cfg.Logger.Warn("workers were not asked to make the environment of a function", "function", stored.Ref(), "error", err)
+		}
+	}
 	if !stored.Needs().None() {
 		if roster, err := s.store.Roster(ctx); err == nil { // else it is registered all the same
 			done.Unfit = roster.Unfit(&stored)

@@ -44,6 +44,8 @@ func (d *Dispatcher) handle(s Signal) {
 		d.finish(p, up.Outcomes)
 	case UpReturn:
 		d.takeBack(p, up.Leases)
+	case UpPrepared:
+		d.notePreparation(p, up.Preparation)
 	case UpDrain:
 		if p.info.State == WorkerRunning {
 			p.info.State = WorkerDraining
@@ -65,6 +67,9 @@ func (d *Dispatcher) join(s Signal, p *peer, join UpJoin) {
 		d.note(Event{Kind: WorkerJoined, Worker: s.Worker, Detail: string(join.Worker.Mode)})
 	} else {
 		join.Worker.Joined, join.Worker.Done, join.Worker.Failures = p.info.Joined, p.info.Done, p.info.Failures
+	}
+	if known {
+		join.Worker.Preparations = p.info.Preparations
 	}
 	p.info, p.from, p.seq, p.window, p.seen = join.Worker, s.From, 0, 0, time.Now()
 	p.info.Dispatcher = d.info.ID

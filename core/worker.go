@@ -61,8 +61,9 @@ type Worker struct {
 	Held         int               `json:"held"`  // what it holds: executing, waiting, or unsettled
 	Done         int64             `json:"done"`
 	Failures     int64             `json:"failures"`
-	Rate         float64           `json:"rate"`             // tasks it ended per second, over the last RateWindow
-	P95          float64           `json:"p95_ms,omitempty"` // 95 of 100 of its last tasks ran no longer, ms; 0 before the first
+	Rate         float64           `json:"rate"`                   // tasks it ended per second, over the last RateWindow
+	P95          float64           `json:"p95_ms,omitempty"`       // 95 of 100 of its last tasks ran no longer, ms; 0 before the first
+	Preparations []Preparation     `json:"preparations,omitempty"` // of environments, the latest at the end
 	Dispatcher   DispatcherID      `json:"dispatcher,omitempty"`
 	Joined       time.Time         `json:"joined,omitzero"`
 	Seen         time.Time         `json:"seen,omitzero"` // when its dispatcher last heard of it
@@ -71,6 +72,28 @@ type Worker struct {
 	// compared with another. Only in an Announcement.
 	Unheard time.Duration `json:"unheard,omitempty"`
 }
+
+// Preparation is how far a worker is with the environment of a function, which holds
+// the packages that it depends on.
+type Preparation struct {
+	Function FunctionID       `json:"function_id"`
+	State    PreparationState `json:"state"`
+	Text     string           `json:"text,omitempty"`    // what is being done, or why it cannot be made
+	Python   string           `json:"python,omitempty"`  // version of the interpreter that it is for
+	Took     time.Duration    `json:"took_ns,omitempty"` // to make it
+}
+
+// PreparationState says how a Preparation stands.
+type PreparationState string
+
+const (
+	Preparing  PreparationState = "preparing"
+	Prepared   PreparationState = "ready"
+	Unprepared PreparationState = "failed"
+)
+
+// KeepPreparations is how many preparations a worker is shown with, the latest.
+const KeepPreparations = 8
 
 // Interpreter is a Python that a worker can run functions with.
 type Interpreter struct {

@@ -63,6 +63,14 @@ func (s *Store) PutFunction(ctx context.Context, f core.Function) (core.Function
 	return fs.view(id, false), outcome, ctx.Err()
 }
 
+// Prepare implements core.FunctionStore.
+func (s *Store) Prepare(ctx context.Context, id core.FunctionID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hint(core.Hint{Kind: core.HintPrepare, Function: id})
+	return ctx.Err()
+}
+
 // SetPolicy implements core.FunctionStore.
 func (s *Store) SetPolicy(ctx context.Context, id core.FunctionID, policy core.Policy) error {
 	s.mu.Lock()

@@ -15,7 +15,7 @@ type ear struct {
 
 // hint passes h to every listener without waiting. Called with Store.mu held.
 func (s *Store) hint(h core.Hint) {
-	if h.Kind != core.HintWork && len(h.Tasks) == 0 {
+	if h.Kind != core.HintWork && h.Kind != core.HintPrepare && len(h.Tasks) == 0 {
 		return
 	}
 	for e := range s.ears {

@@ -53,6 +53,12 @@ func policyArgs(p core.Policy) ([]any, error) {
 	return []any{document, p.Concurrency, p.Rate.N, p.Rate.Per.Milliseconds()}, nil
 }
 
+// Prepare implements core.FunctionStore.
+func (s *Store) Prepare(ctx context.Context, id core.FunctionID) error {
+	const op = "prepare a function"
+	return s.failed(op, ctx, s.client.Publish(ctx, s.keys.channelPrepare(), string(id)).Err())
+}
+
 // SetPolicy implements core.FunctionStore.
 func (s *Store) SetPolicy(ctx context.Context, id core.FunctionID, policy core.Policy) error {
 	const op = "set a policy"

@@ -58,6 +58,7 @@ func (s *Store) listen(ctx context.Context, hear func(core.Hint)) error {
 	channels := map[string]core.HintKind{
 		s.keys.channelWork(): core.HintWork, s.keys.channelEnded(): core.HintEnded, s.keys.channelCancel(): core.HintCancel,
 		s.keys.channelFollow(): core.HintFollow, s.keys.channelPrinted(): core.HintPrinted,
+		s.keys.channelPrepare(): core.HintPrepare,
 	}
 	sub := s.client.Subscribe(ctx, slices.Collect(maps.Keys(channels))...)
 	defer sub.Close()
@@ -86,7 +87,10 @@ func (s *Store) listen(ctx context.Context, hear func(core.Hint)) error {
 				hear(core.Hint{Kind: core.HintReset})
 			}
 		case *redis.Message:
-			if kind, ok := channels[m.Channel]; ok {
+			switch kind, ok := channels[m.Channel]; {
+			case kind == core.HintPrepare:
+				hear(core.Hint{Kind: kind, Function: core.FunctionID(m.Payload)})
+			case ok:
 				hear(core.Hint{Kind: kind, Tasks: hinted(m.Payload)})
 			}
 		}

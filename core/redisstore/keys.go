@@ -129,6 +129,7 @@ func (k keys) channelEnded() string  { return k.base + "hint:ended" }
 func (k keys) channelCancel() string { return k.base + "hint:cancel" }
 
 func (k keys) channelFollow() string  { return k.base + "hint:follow" }
+func (k keys) channelPrepare() string { return k.base + "hint:prepare" }
 func (k keys) channelPrinted() string { return k.base + "hint:printed" }
 
 func (k keys) pieces(id core.TaskID) string { return k.base + "pieces:" + string(id) }

@@ -151,6 +151,9 @@ func (a *Agent) Run(ctx context.Context, up func(core.Up)) error {
 			return nil // what ends now may have been ended by our stop
 		}
 		a.printed(box.printed)
+		for _, news := range box.prepared {
+			a.up(core.UpPrepared{Preparation: news})
+		}
 		a.handIn(box.ends)
 		a.work()
 		a.stateWindow()
@@ -238,8 +241,22 @@ func (a *Agent) obey(msg core.Down) {
 		}
 	case core.DownFollow:
 		a.follow(msg)
+	case core.DownPrepare:
+		a.prepare(msg.Function)
 	case core.DownRegister:
 		a.join()
+	}
+}
+
+// Preparer is a Runner that makes the environments of functions.
+type Preparer interface {
+	// Prepare makes the environment of a function; tell hears how far that is.
+	Prepare(f *core.Function, tell func(core.Preparation))
+}
+
+func (a *Agent) prepare(f *core.Function) {
+	if preparer, ok := a.cfg.Runner.(Preparer); ok && !a.draining {
+		preparer.Prepare(f, a.inbox.prepare)
 	}
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type box struct {
 	printed  []core.Printed
 	bytes    int // of printed
 	progress map[core.Lease]core.Progress
+	prepared []core.Preparation // the latest of each function
 	fenced   bool
 }
 
@@ -77,6 +79,13 @@ func (i inbox) progress(lease core.Lease, p core.Progress) {
 		}
 		i.box.progress[lease] = p
 	}, false)
+}
+
+func (i inbox) prepare(p core.Preparation) {
+	i.put(func() {
+		i.box.prepared = slices.DeleteFunc(i.box.prepared, func(old core.Preparation) bool { return old.Function == p.Function })
+		i.box.prepared = append(i.box.prepared, p)
+	}, true)
 }
 
 func (i inbox) fence() { i.put(func() { i.box.fenced = true }, true) }

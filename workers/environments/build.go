@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,11 @@ func (c *Cache) build(ctx context.Context, key string, python core.Interpreter, 
 	if err := retarget(filepath.Join(dir, "bin"), dir, c.path(key, "")); err != nil {
 		return 0, err
 	}
+	if os.Geteuid() == 0 { // functions run as other users
+		if err := readable(dir); err != nil {
+			return 0, err
+		}
+	}
 	size := measure(dir)
 	for name, text := range map[string]string{sizeFile: strconv.FormatInt(size, 10), useFile: "", "requirements.txt": strings.Join(dependencies, "\n") + "\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -57,6 +63,24 @@ func (c *Cache) build(ctx context.Context, key string, python core.Interpreter, 
 		return 0, fmt.Errorf("replace the environment %s: it is in use", c.path(key, ""))
 	}
 	return size, os.Rename(dir, c.path(key, ""))
+}
+
+// readable lets every user read what a directory holds, whatever our umask is.
+func readable(dir string) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		mode := info.Mode().Perm() | 0o444
+		if entry.IsDir() || mode&0o100 != 0 {
+			mode |= 0o111
+		}
+		return os.Chmod(path, mode)
+	})
 }
 
 // builder runs the programs that make one environment.

@@ -20,9 +20,8 @@ import (
 
 // Config says where environments are kept and how they are made.
 type Config struct {
-	// Dir holds them. Default: /var/cache/faasctl/environments for root, which other
-	// users can read, or unless XDG_CACHE_HOME says otherwise; else
-	// faasctl/environments in the user's cache directory.
+	// Dir holds them. Default: /var/cache/faasctl/environments for root, where other
+	// users can read; else faasctl/environments in the user's cache directory.
 	Dir string
 	// Offline asks no index: packages come from Wheels, or what uv has cached.
 	// Default: false.
@@ -63,9 +62,6 @@ func (c Config) withDefaults() Config {
 }
 
 func defaultDir() string {
-	if base := os.Getenv("XDG_CACHE_HOME"); filepath.IsAbs(base) {
-		return filepath.Join(base, "faasctl", "environments")
-	}
 	if os.Geteuid() == 0 {
 		return "/var/cache/faasctl/environments"
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -60,7 +61,8 @@ type hello struct {
 // child is one Python process and our ends of its pipes. Only the goroutine of
 // its slot uses it.
 type child struct {
-	python string // path of the interpreter
+	python string    // path of the interpreter
+	held   io.Closer // its environment; nil for none
 	pid    int
 	pidfd  int // becomes readable when the process ends; -1 where the kernel has none
 
@@ -286,6 +288,10 @@ func (ch *child) reap() syscall.WaitStatus {
 }
 
 func (ch *child) close() {
+	if ch.held != nil {
+		ch.held.Close()
+		ch.held = nil
+	}
 	closeAll(ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd, ch.notes)
 	ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd, ch.notes = -1, -1, -1, -1, -1, -1
 }

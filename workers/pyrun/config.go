@@ -19,6 +19,10 @@ type Config struct {
 	// that fits. Default: Python, of which nothing is known, so that it fits all.
 	Interpreters []core.Interpreter
 
+	// Environments makes what functions depend on. Default: none, so that functions
+	// that depend on packages cannot be run.
+	Environments Environments
+
 	// Slots is how many children there are, and so how many calls execute at
 	// once. Default: 1.
 	Slots int

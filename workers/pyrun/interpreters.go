@@ -13,61 +13,85 @@ import (
 type pending struct {
 	python string
 	calls  []call
+	needs  *environment // that must be made first; nil for none
+}
+
+// waits reports whether the batch cannot go to a slot yet. Pool.mu is held.
+func (b pending) waits() bool { return b.needs != nil && b.needs.stage != made }
+
+// refusal is calls that cannot run here, and why.
+type refusal struct {
+	calls []call
+	err   error
 }
 
 // sort cuts a batch into parts that run on one interpreter each, in the order of
-// their first calls. alone are the calls that none fits.
-func (p *Pool) sort(calls []call) (parts []pending, alone []call) {
-	var python string
+// their first calls. refused are those that cannot. p.mu is held.
+func (p *Pool) sort(calls []call) (parts []pending, refused []refusal) {
+	var part pending
+	var err error
 	for i, c := range calls {
 		if i == 0 || c.Function != calls[i-1].Function || c.Codec != calls[i-1].Codec {
-			python = p.pythonFor(c)
+			part, err = p.place(c)
 		}
-		if python == "" {
-			alone = append(alone, c)
+		if err != nil {
+			refused = append(refused, refusal{[]call{c}, err})
 			continue
 		}
-		at := slices.IndexFunc(parts, func(part pending) bool { return part.python == python })
+		at := slices.IndexFunc(parts, func(other pending) bool { return other.python == part.python })
 		if at < 0 {
 			at = len(parts)
-			parts = append(parts, pending{python: python})
+			parts = append(parts, part)
 		}
 		parts[at].calls = append(parts[at].calls, c)
 	}
-	return parts, alone
+	return parts, refused
 }
 
-// pythonFor is the first interpreter that fits a call; "" when none does. One that
-// loads pickled arguments is preferred where it takes that.
-func (p *Pool) pythonFor(c call) string {
+// place says where a call runs: on which interpreter, and in which environment.
+func (p *Pool) place(c call) (pending, error) {
+	base, fit := p.baseFor(c)
+	switch {
+	case !fit:
+		return pending{}, p.noFit(c.Function)
+	case len(c.Function.Dependencies) == 0:
+		return pending{python: base.Path}, nil
+	case p.config.Environments == nil:
+		return pending{}, fmt.Errorf("%s depends on packages, and %s", c.Function.Name, noEnvironments)
+	}
+	e := p.environment(base, c.Function.Dependencies, false)
+	if e.stage == refused {
+		return pending{}, e.failure
+	}
+	return pending{python: e.python, needs: e}, nil
+}
+
+// baseFor is the first interpreter that fits a call. One that loads pickled arguments
+// is preferred where it takes that.
+func (p *Pool) baseFor(c call) (core.Interpreter, bool) {
 	needs := c.Function.Needs()
 	list := p.config.Interpreters
 	if c.Codec == core.Dill && !needs.Dill {
 		with := needs
 		with.Dill = true
 		if i := with.Choose(list); i >= 0 {
-			return list[i].Path
+			return list[i], true
 		}
 	}
 	if i := needs.Choose(list); i >= 0 {
-		return list[i].Path
+		return list[i], true
 	}
-	return ""
+	return core.Interpreter{}, false
 }
 
-// refuse ends calls that no interpreter here fits. A dispatcher does not send them;
-// one that knows nothing of versions may.
-func (p *Pool) refuse(calls []call) {
-	for _, c := range calls {
-		var have []string
-		for _, i := range p.config.Interpreters {
-			have = append(have, describe(i))
-		}
-		c.sink.Ended(core.Outcome{Lease: c.Lease, State: core.Failed, Result: failed(c.Codec, core.Failure{
-			Kind: core.KindUnloadable, Type: "NoFit",
-			Message: fmt.Sprintf("%s needs %s; this worker has %s", c.Function.Name, c.Function.Needs(), strings.Join(have, ", ")),
-		})})
+// noFit names both sides. A dispatcher does not send such calls; one that knows
+// nothing of versions may.
+func (p *Pool) noFit(f *core.Function) error {
+	var have []string
+	for _, i := range p.config.Interpreters {
+		have = append(have, describe(i))
 	}
+	return fmt.Errorf("%s needs %s; this worker has %s", f.Name, f.Needs(), strings.Join(have, ", "))
 }
 
 func describe(i core.Interpreter) string {

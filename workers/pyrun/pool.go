@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,13 +40,16 @@ type call struct {
 
 // Pool runs calls in warm Python children.
 type Pool struct {
-	config Config
-	env    []string
-	bounds confinement
-	ready  chan struct{} // closed by the first child that is ready
-	jail   *jail         // nil: functions are not shut in
-	forks  chan func()   // run on the one thread that all children are started from
-	slots  []*slot
+	config  Config
+	env     []string
+	bounds  confinement
+	ready   chan struct{} // closed by the first child that is ready
+	jail    *jail         // nil: functions are not shut in
+	forks   chan func()   // run on the one thread that all children are started from
+	slots   []*slot
+	orderly chan struct{} // capacity 1: unmade has something new
+
+	environments map[string]*environment // by key; guarded by mu
 
 	rubbish sync.WaitGroup // what is being removed
 
@@ -56,6 +60,7 @@ type Pool struct {
 	first   hello                // of the first ready child
 	trouble error                // why the last child could not start; nil once one could
 	lacking map[string]string    // modules that could not be preloaded, and why, as they were logged
+	unmade  []*environment       // to be made, in order
 	follows map[core.TaskID]bool // calls whose output is told as it comes
 
 	following  atomic.Int64  // len(follows)
@@ -79,7 +84,8 @@ func NewPool(c Config) (*Pool, error) {
 	if bounds.why != "" {
 		c.Logger.Warn("functions run as root", "why", bounds.why)
 	}
-	p := &Pool{config: c, env: env, bounds: bounds, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{}}
+	p := &Pool{config: c, env: env, bounds: bounds, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{},
+		orderly: make(chan struct{}, 1), environments: map[string]*environment{}}
 	if c.Sandbox == Bwrap {
 		uid := -1
 		if !bounds.users.none() {
@@ -140,6 +146,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	for _, s := range p.slots {
 		group.Go(func() error { s.run(); return nil })
 	}
+	group.Go(func() error { return p.makeAll(ctx) })
 	<-ctx.Done()
 	p.stop()
 	err = group.Wait()
@@ -186,21 +193,35 @@ func (p *Pool) Start(batch []core.Assignment, sink Sink) {
 	for i, a := range batch {
 		calls[i] = call{a, sink}
 	}
-	parts, alone := p.sort(calls)
 	p.mu.Lock()
-	if !p.stopped {
-		p.queue = append(p.queue, parts...)
-		p.match()
+	if p.stopped {
+		p.mu.Unlock()
+		return
 	}
+	parts, refused := p.sort(calls)
+	p.queue = append(p.queue, parts...)
+	p.match()
 	p.mu.Unlock()
-	p.refuse(alone)
+	for _, r := range refused {
+		p.fail(r.calls, r.err)
+	}
 }
 
 // match hands waiting batches to idle slots. p.mu is held.
 func (p *Pool) match() {
-	for len(p.queue) > 0 && len(p.idle) > 0 {
-		s := p.pick(p.isolation(p.queue[0].calls[0].Assignment), p.queue[0].python)
-		s.given, p.queue = p.queue[0].calls, p.queue[1:]
+	for len(p.idle) > 0 {
+		at := slices.IndexFunc(p.queue, func(b pending) bool { return !b.waits() })
+		if at < 0 {
+			return
+		}
+		first := p.queue[at]
+		if p.queue[at] = (pending{}); at == 0 {
+			p.queue = p.queue[1:]
+		} else {
+			p.queue = slices.Delete(p.queue, at, at+1)
+		}
+		s := p.pick(p.isolation(first.calls[0].Assignment), first.python)
+		s.given = first.calls
 		s.orders = nil // they are older than these calls
 		s.ring()
 	}
@@ -256,7 +277,7 @@ func (p *Pool) dropWaiting(o order) (dropped []call) {
 		rest, gone := split(batch.calls, o)
 		dropped = append(dropped, gone...)
 		if len(rest) > 0 {
-			kept = append(kept, pending{batch.python, rest})
+			kept = append(kept, pending{batch.python, rest, batch.needs})
 		}
 	}
 	clear(p.queue[len(kept):])
@@ -301,7 +322,11 @@ func (p *Pool) giveBack(s *slot, calls []call) {
 	}
 	s.orders = nil
 	if len(calls) > 0 && !p.stopped {
-		p.queue = append([]pending{{s.python, calls}}, p.queue...)
+		parts, refused := p.sort(calls)
+		p.queue = append(parts, p.queue...)
+		for _, r := range refused {
+			reports = append(reports, func() { p.fail(r.calls, r.err) })
+		}
 	}
 	p.mu.Unlock()
 	for _, report := range reports {

@@ -113,6 +113,9 @@ func (j *jail) compose(c Config, needs []string) error {
 			v.add("--ro-bind-try", path)
 		}
 	}
+	if c.Environments != nil {
+		v.add("--ro-bind-try", c.Environments.Dir())
+	}
 	for _, share := range c.Share {
 		path, writable, err := parseShare(share)
 		if err != nil {

@@ -126,8 +126,17 @@ func (s *slot) spawn() {
 		ch  *child
 		err error
 	}
+	held, err := s.pool.hold(s.uses)
+	if err != nil {
+		s.log.Debug("an environment was removed", "err", err)
+		s.leave(err)
+		return
+	}
 	cell, err := s.pool.bounds.newCell(&s.quarters)
 	if err != nil {
+		if held != nil {
+			held.Close()
+		}
 		s.startFailed(err)
 		return
 	}
@@ -144,10 +153,14 @@ func (s *slot) spawn() {
 	s.flight = flight{}
 	if got.err != nil {
 		cell.giveBack()
+		if held != nil {
+			held.Close()
+		}
 		s.startFailed(got.err)
 		return
 	}
 	s.ch = got.ch
+	s.ch.held = held
 	s.ch.flush()
 }
 
@@ -156,6 +169,7 @@ func (s *slot) startFailed(err error) {
 	s.retry = time.Now().Add(s.backoff)
 	s.pool.note(hello{}, err)
 	s.log.Warn("a Python child did not start", "err", err, "retry_in", s.backoff)
+	s.leave(err)
 }
 
 // wait sleeps until something concerns the slot and handles it.
@@ -294,6 +308,7 @@ func (s *slot) welcome(payload []byte) error {
 	s.ch.hello, s.ch.ready, s.backoff = h, true, 0
 	s.ch.weigh()
 	s.pool.note(h, nil)
+	s.pool.alive(s.ch.python)
 	for name, why := range s.pool.lacks(h.Lacking) {
 		s.log.Warn("a module cannot be preloaded; functions that import it will fail the same way", "module", name, "why", clip(why, maxMessage))
 	}

@@ -70,6 +70,9 @@ func Down(word core.Down, fresh func(f *core.Function) bool) []Message {
 		}
 		w.close()
 		return []Message{w.message(KindFollow, nil)}
+	case core.DownPrepare:
+		w.function(word.Function, false)
+		return []Message{w.message(KindPrepare, nil)}
 	case core.DownRegister:
 		return []Message{w.message(KindRegister, nil)}
 	}
@@ -148,18 +151,7 @@ func taskMessage(batch []core.Assignment, fresh func(*core.Function) bool) (bodi
 		if along {
 			payload = append(payload, f.Body...)
 		}
-		w.open()
-		w.string(string(f.ID))
-		w.string(f.Name)
-		w.int(int64(f.Version))
-		w.string(string(f.Codec))
-		w.string(f.Entry)
-		w.string(f.File)
-		w.string(f.BodyHash)
-		w.int(int64(len(f.Body)))
-		w.bool(along)
-		w.needs(f)
-		w.close()
+		w.function(f, along)
 	}
 	w.close()
 	w.open()
@@ -208,6 +200,9 @@ func ReadDown(m Message, limits Limits) (any, error) {
 		word, n = core.DownStore{Up: r.bool()}, 1
 	case KindFollow:
 		word, n = r.follow(), 2
+	case KindPrepare:
+		r.field(0)
+		word, n = core.DownPrepare{Function: r.function(&rest)}, 1
 	case KindRegister:
 		word = core.DownRegister{}
 	case KindWelcome:
@@ -380,6 +375,22 @@ func (r *reader) function(rest *payload) *core.Function {
 	}
 	r.needs(9, f)
 	return f
+}
+
+// function says what a function is, and whether its body is in the payload.
+func (w *writer) function(f *core.Function, along bool) {
+	w.open()
+	w.string(string(f.ID))
+	w.string(f.Name)
+	w.int(int64(f.Version))
+	w.string(string(f.Codec))
+	w.string(f.Entry)
+	w.string(f.File)
+	w.string(f.BodyHash)
+	w.int(int64(len(f.Body)))
+	w.bool(along)
+	w.needs(f)
+	w.close()
 }
 
 // needed is what a function needs of the Python that runs it.

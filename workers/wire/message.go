@@ -25,6 +25,7 @@ const (
 	KindNeedBody Kind = 0x08
 	KindWork     Kind = 0x09 // pull: answer when there is something to say
 	KindOutput   Kind = 0x0a
+	KindPrepared Kind = 0x0b
 
 	KindTasks    Kind = 0x21
 	KindSettled  Kind = 0x22
@@ -41,6 +42,7 @@ const (
 	KindError    Kind = 0x2d
 	KindReply    Kind = 0x2e // pull: numbers an answer to KindWork
 	KindFollow   Kind = 0x2f
+	KindPrepare  Kind = 0x30
 )
 
 // Message is one message: three frames. Several travel in one multipart.

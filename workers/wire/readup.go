@@ -46,6 +46,9 @@ func ReadUp(m Message, limits Limits) (Said, error) {
 		said.Word, n = core.UpReturn{Leases: r.leases()}, 2
 	case KindDrain:
 		said.Word = core.UpDrain{}
+	case KindPrepared:
+		r.field(1)
+		said.Word, n = core.UpPrepared{Preparation: r.preparation()}, 2
 	case KindLeave:
 		said.Word = core.UpLeave{}
 	case KindNeedBody:
@@ -61,6 +64,15 @@ func ReadUp(m Message, limits Limits) (Said, error) {
 	r.end(n)
 	rest.end(r)
 	return said, r.done()
+}
+
+func (r *reader) preparation() (p core.Preparation) {
+	start := r.pos
+	r.value(&p)
+	if r.err == nil && (r.pos-start > maxCard || p.Function == "" || p.State != core.Preparing && p.State != core.Prepared && p.State != core.Unprepared) {
+		r.fail("this says nothing of an environment")
+	}
+	return p
 }
 
 func (r *reader) work() (Work, int) {

@@ -108,6 +108,9 @@ func Up(worker core.WorkerID, word core.Up) []Message {
 		return []Message{w.message(KindReturn, nil)}
 	case core.UpDrain:
 		return []Message{w.message(KindDrain, nil)}
+	case core.UpPrepared:
+		w.value(word.Preparation)
+		return []Message{w.message(KindPrepared, nil)}
 	case core.UpLeave:
 		return []Message{w.message(KindLeave, nil)}
 	}

@@ -20,6 +20,10 @@ var (
 		ID: "f-2", Name: "mean", Version: 1, Codec: core.Source, Entry: "mean", File: "mean.py", BodyHash: "cd34", BodySize: 5, Body: []byte("x = 2"),
 		Python: "3.11", Dependencies: []string{"numpy==2.1"},
 	}
+	bare = &core.Function{
+		ID: "f-2", Name: "mean", Version: 1, Codec: core.Source, Entry: "mean", File: "mean.py", BodyHash: "cd34",
+		Python: "3.11", Dependencies: []string{"numpy==2.1"},
+	}
 	square = &core.Function{
 		ID: "f-1", Name: "square", Version: 2, Codec: core.Source, Entry: "square", File: "square.py",
 		BodyHash: "ab12", BodySize: 5, Body: []byte("x = 1"),
@@ -52,6 +56,7 @@ var samples = []struct {
 	{name: "LEAVE", up: core.UpLeave{}},
 	{name: "NEEDBODY", up: NeedBody{[]string{"ab12"}}},
 	{name: "WORK", up: Work{Seen: 4, Counts: true}},
+	{name: "PREPARED", up: core.UpPrepared{Preparation: core.Preparation{Function: "f-2", State: core.Preparing, Text: "Collecting numpy", Python: "3.11.2"}}},
 	{name: "OUTPUT", up: core.UpOutput{Printed: []core.Printed{{
 		Lease: lease1, Ran: 120 * time.Millisecond, Piece: core.Piece{Attempt: 1, Stream: core.Stdout, Offset: 3, Times: []core.Tick{{3, 118}}, Data: []byte("ho\n")},
 	}}}},
@@ -70,6 +75,7 @@ var samples = []struct {
 	{name: "LOST", down: core.DownLost{Leases: []core.Lease{lease1}}},
 	{name: "DRAIN NOW", down: core.DownDrain{}},
 	{name: "STORE", down: core.DownStore{Up: true}},
+	{name: "PREPARE", down: core.DownPrepare{Function: bare}},
 	{name: "FOLLOW", down: core.DownFollow{On: true, Tasks: []core.TaskID{"0192-a"}}},
 	{name: "REGISTER", down: core.DownRegister{}},
 	{name: "WELCOME", down: Welcome{Number: 1, Dispatcher: "d-1", MaxPayload: 8 << 20, Beat: time.Second, Park: 10 * time.Second}},
