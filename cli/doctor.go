@@ -66,6 +66,9 @@ func (e *environment) examine(c *urfave.Context) ([]check, error) {
 	}
 	checks := checkPython(c.Context, c.StringSlice("python"))
 	checks = append(checks, checkBounds(c)...)
+	if python, _, err := pyrun.Find(c.Context, firstOf(c.StringSlice("python"))); err == nil {
+		checks = append(checks, checkEnvironments(c.Context, python, os.Getenv("FAASCTL_ENVIRONMENTS")))
+	}
 	checks = append(checks, checkZMQ(), checkRedis(c.Context))
 	checks = append(checks, e.checkData(data)...)
 	server, reached := e.checkServer(c)
@@ -74,6 +77,13 @@ func (e *environment) examine(c *urfave.Context) ([]check, error) {
 		checks = append(checks, e.checkStore(c)...)
 	}
 	return checks, nil
+}
+
+func firstOf(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return words[0]
 }
 
 // diagnosis prints the checks and turns them into an exit code.

@@ -83,7 +83,7 @@ func (s *server) hiredWords(hub *link.Hub) ([]string, error) {
 	for _, python := range s.pythons {
 		words = append(words, "--python", python.Path)
 	}
-	words = append(words, ruleWords(s.cfg.rules)...)
+	words = append(append(words, ruleWords(s.cfg.rules)...), s.cfg.environments.words()...)
 	for _, dir := range s.cfg.importPath {
 		words = append(words, "--import-path", dir)
 	}

@@ -132,6 +132,7 @@ func (m modes) open(s *server) ([]core.Transport, []*link.Hub, error) {
 	var hubs []*link.Hub
 	for _, mode := range m.list {
 		if mode == core.Local {
+			s.cfg.openEnvironments()
 			worker, err := local.New(local.Config{
 				Slots: s.cfg.workers, Interpreters: s.pythons, ImportPath: s.cfg.importPath, Rules: s.cfg.rules, MaxPayload: s.cfg.maxPayload,
 				Principal: s.back.principal, Version: s.version, Logger: s.cfg.log,

@@ -30,9 +30,10 @@ func registerCommand(e *environment) *urfave.Command {
 			&urfave.StringFlag{Name: "name", Usage: "register it under another `NAME`"},
 			&urfave.BoolFlag{Name: "dill", Usage: "by value, through the local interpreter and dill"},
 			pythonVersionFlag(), requirementsFlag(),
+			&urfave.BoolFlag{Name: "no-wait", Usage: "do not wait until workers have what it depends on"},
 			pythonFlag(),
 			outputFlag("table", "json", "id")),
-		Action: func(c *urfave.Context) error {
+		Action: func(c *urfave.Context) (err error) {
 			as, err := format(c, "table", "json", "id")
 			if err != nil {
 				return err
@@ -55,6 +56,11 @@ func registerCommand(e *environment) *urfave.Command {
 			if err != nil {
 				return err
 			}
+			defer func() {
+				if err == nil && len(registration.Function.Dependencies) > 0 && registration.Unfit == "" && !c.Bool("no-wait") {
+					err = e.waitPrepared(c.Context, api, registration.Function)
+				}
+			}()
 			switch as {
 			case "json":
 				return e.jsonLine(wire.Registration{

@@ -11,12 +11,12 @@ import (
 
 // ruleFlags are what the operator of a worker says about how functions run on it.
 func ruleFlags() []urfave.Flag {
-	return []urfave.Flag{
+	return append(environmentFlags(),
 		&urfave.StringFlag{Name: "memory", Usage: "`SIZE` that any call may have at most, whatever its function says; 0 = no ceiling"},
 		&urfave.Float64Flag{Name: "cpu-seconds", Usage: "processor time that any call may use at most; 0 = no ceiling"},
 		&urfave.IntFlag{Name: "processes", Usage: "at most `N` processes and threads of any call at once; 0 = no ceiling"},
 		&urfave.StringFlag{Name: "run-as", Value: "auto", EnvVars: []string{"FAASCTL_RUN_AS"}, Usage: "as root, `USERS` that functions run as: auto (one unprivileged user per slot, where it can read Python and the import paths), none, or a range of user ids such as 70000-70099"},
-	}
+	)
 }
 
 // readRules reads them.

@@ -75,6 +75,11 @@ func (e *environment) run(c *urfave.Context) error {
 		if registration.Outcome != core.RegisteredSame {
 			e.note("%s", registrationLine(registration))
 		}
+		if len(registration.Function.Dependencies) > 0 && registration.Unfit == "" && !c.Bool("async") {
+			if err := e.waitPrepared(ctx, api, registration.Function); err != nil {
+				return err
+			}
+		}
 		call.Function = string(registration.Function.ID)
 	}
 	if c.IsSet("key") && call.Key == "" {

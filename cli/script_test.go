@@ -36,6 +36,7 @@ import (
 //	until PATTERN WORD... run a command again until it ends well and its stdout fits
 //	exits CODE WORD...  run a command that must end with that exit code
 //	lines STREAM N      the last command printed so many lines on stdout or stderr
+//	WHEELS              a directory with the package answers, versions 1.0 and 2.0
 //	[pythons]           a second version of Python is here: PYTHON2, its VERSION2, and
 //	                    DILL, a PYTHONPATH by which it imports dill; PYTHON and VERSION1
 //	keep NAME           put what it printed on stdout into a variable
@@ -56,6 +57,11 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Vars = append(env.Vars, cleanEnv(t, home, "EXAMPLES="+examples, "FAASCTL_URL="+nobody)...)
+			wheels := filepath.Join(env.WorkDir, "wheels")
+			if err := answerWheels(wheels); err != nil {
+				return err
+			}
+			env.Vars = append(env.Vars, "WHEELS="+wheels)
 			if second, err := secondPython(); err == nil {
 				env.Vars = append(env.Vars, second...)
 			}

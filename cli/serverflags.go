@@ -62,6 +62,7 @@ type serverConfig struct {
 	python            []string // as named; none = the default
 	importPath        []string
 	rules             pyrun.Rules
+	environments      environmentConfig
 	workers           int
 	modes             modes
 	workerKey         string // of workers that an up starts; "" = none
@@ -116,6 +117,9 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 		return cfg, err
 	}
 	var err error
+	if cfg.environments, err = readEnvironments(c); err != nil {
+		return cfg, err
+	}
 	if cfg.rules, err = readRules(c); err != nil {
 		return cfg, err
 	}

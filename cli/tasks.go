@@ -64,6 +64,8 @@ func (e *environment) outcome(op string, task core.Task, failure *core.Failure, 
 		if kind == core.KindException {
 			why = " (exception)" // the traceback ends with the rest
 		}
+	} else if failure != nil && failure.Last != "" && kind == core.KindUnloadable {
+		text.WriteString("the last that the installer said:\n" + strings.TrimRight(failure.Last, "\n") + "\n")
 	} else if failure != nil && (kind == core.KindCrash || kind == core.KindMemory) {
 		text.WriteString(crashReport(failure))
 	}

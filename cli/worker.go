@@ -65,6 +65,7 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 	if err != nil {
 		return err
 	}
+	base.openEnvironments()
 	cfg := link.WorkerConfig{Slots: slots, ImportPath: base.importPath, Version: e.version, Rules: base.rules}
 	cfg.URLs, cfg.MaxPayload, cfg.Logger, cfg.Insecure = urls, base.maxPayload, base.log, c.Bool("insecure")
 	cfg.Token = token
@@ -165,6 +166,9 @@ func (e *environment) readWorker(c *urfave.Context) (serverConfig, error) {
 		return cfg, err
 	}
 	var err error
+	if cfg.environments, err = readEnvironments(c); err != nil {
+		return cfg, err
+	}
 	if cfg.rules, err = readRules(c); err != nil {
 		return cfg, err
 	}

@@ -19,10 +19,6 @@ type Config struct {
 	// that fits. Default: Python, of which nothing is known, so that it fits all.
 	Interpreters []core.Interpreter
 
-	// Environments makes what functions depend on. Default: none, so that functions
-	// that depend on packages cannot be run.
-	Environments Environments
-
 	// Slots is how many children there are, and so how many calls execute at
 	// once. Default: 1.
 	Slots int
@@ -90,6 +86,10 @@ type Config struct {
 // Rules are what a worker's operator says about how functions run. The zero
 // value lets them do what the worker's own user may.
 type Rules struct {
+	// Environments makes what functions depend on. Default: none, so that functions
+	// that depend on packages cannot be run.
+	Environments Environments
+
 	// Ceiling is the most that any call may use, whatever its function says, and
 	// how far calls are kept apart at least. Default: no limit.
 	Ceiling core.Limits

@@ -88,7 +88,7 @@ func environmentRig(t *testing.T, slots int) (*rig, *cache) {
 	needPython(t)
 	found, _ := python()
 	c := newCache(t)
-	return newRig(t, Config{Interpreters: []core.Interpreter{found}, Python: found.Path, Slots: slots, Environments: c}), c
+	return newRig(t, Config{Interpreters: []core.Interpreter{found}, Python: found.Path, Slots: slots, Rules: Rules{Environments: c}}), c
 }
 
 func TestOnlyAChildInItsEnvironmentImportsWhatAFunctionDependsOn(t *testing.T) {
