@@ -62,30 +62,53 @@ func batchRoutes(a *api) {
 
 // batch accepts an array of calls as one write to the store.
 func (s *Server) batch(ctx context.Context) (*wire.SubmittedBatch, error) {
+	x := exchangeOf(ctx)
+	if _, err := contentType(x.r, jsonType); err != nil {
+		return nil, err
+	}
+	data, err := s.readBody(x)
+	if err != nil {
+		return nil, err
+	}
+	token := x.r.Header.Get(onceHeader)
+	// Mostly all calls are well-formed, and one pass reads them. When one is not, each
+	// is read by itself, as the others are to be accepted.
+	var calls []wire.Call
+	if decodeJSON(data, &calls, true) == nil && len(calls) <= core.MaxBatch {
+		answers, err := s.submitCalls(ctx, token, calls, make([]error, len(calls)))
+		return &wire.SubmittedBatch{Tasks: answers}, err
+	}
 	var items []json.RawMessage
-	if err := s.readJSON(ctx, &items, true); err != nil {
+	if err := decodeJSON(data, &items, true); err != nil {
 		return nil, err
 	}
 	if len(items) > core.MaxBatch {
 		return nil, core.Errorf(core.ErrInvalid, "", "%d calls are more than the %d that one array may hold", len(items), core.MaxBatch).
 			WithHint("send them as application/x-ndjson, a call a line, without limit")
 	}
-	answers, err := s.submitItems(ctx, exchangeOf(ctx).r.Header.Get(onceHeader), items)
+	answers, err := s.submitItems(ctx, token, items)
 	return &wire.SubmittedBatch{Tasks: answers}, err
 }
 
 // submitItems accepts what can be accepted of items and answers each. With a
 // token they may come again: see core.Service.SubmitOnce.
 func (s *Server) submitItems(ctx context.Context, token string, items []json.RawMessage) ([]wire.Submitted, error) {
-	answers := make([]wire.Submitted, len(items))
-	requests := make([]core.SubmitRequest, 0, len(items))
-	place := make([]int, 0, len(items))
+	calls, faults := make([]wire.Call, len(items)), make([]error, len(items))
 	for i, item := range items {
-		var call wire.Call
-		err := decodeJSON(item, &call, true)
+		faults[i] = decodeJSON(item, &calls[i], true)
+	}
+	return s.submitCalls(ctx, token, calls, faults)
+}
+
+// submitCalls accepts those of calls that have no fault, and answers each.
+func (s *Server) submitCalls(ctx context.Context, token string, calls []wire.Call, faults []error) ([]wire.Submitted, error) {
+	answers := make([]wire.Submitted, len(calls))
+	requests := make([]core.SubmitRequest, 0, len(calls))
+	place := make([]int, 0, len(calls))
+	for i, err := range faults {
 		var request core.SubmitRequest
 		if err == nil {
-			request, err = callRequest(&call)
+			request, err = callRequest(&calls[i])
 		}
 		if err != nil {
 			answers[i].Problem = &s.refusal(ctx, err).Problem

@@ -264,23 +264,48 @@ func (s *Store) ResultsUpTo(ctx context.Context, ids []core.TaskID, maxBytes int
 	return found, nil
 }
 
-// Ended implements core.TaskStore: the indexes tell it for many tasks at once.
+// Ended implements core.TaskStore: the indexes tell it for many tasks at once. Who is
+// asked about has mostly been completed, so that is looked up first, and the rest only
+// for those that have not.
 func (s *Store) Ended(ctx context.Context, ids []core.TaskID) ([]core.State, error) {
-	const op = "look whether tasks have ended"
 	found := make([]core.State, len(ids))
-	indexes := []struct {
-		name  string
-		state core.State
-	}{
-		{s.keys.all(), core.Queued},
-		{s.keys.index(core.Completed), core.Completed}, {s.keys.index(core.Failed), core.Failed}, {s.keys.index(core.Cancelled), core.Cancelled},
+	if err := s.standIn(ctx, ids, found, core.Completed); err != nil {
+		return nil, err
 	}
-	err := parcels(len(ids), small, func(from, to int) error {
-		answers := make([]*redis.Cmd, len(indexes))
+	var rest []core.TaskID
+	var places []int
+	for i, id := range ids {
+		if found[i] == "" {
+			rest, places = append(rest, id), append(places, i)
+		}
+	}
+	if len(rest) == 0 {
+		return found, nil
+	}
+	states := make([]core.State, len(rest))
+	// All tasks first, what has ended later: one that ends meanwhile is not taken for unknown.
+	if err := s.standIn(ctx, rest, states, core.Queued, core.Completed, core.Failed, core.Cancelled); err != nil {
+		return nil, err
+	}
+	for i, place := range places {
+		found[place] = states[i]
+	}
+	return found, nil
+}
+
+// standIn writes down which of ids stand in the indexes of states, a later one over an
+// earlier one; QUEUED is that of all tasks.
+func (s *Store) standIn(ctx context.Context, ids []core.TaskID, found []core.State, states ...core.State) error {
+	const op = "look whether tasks have ended"
+	return parcels(len(ids), small, func(from, to int) error {
+		answers := make([]*redis.Cmd, len(states))
 		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, index := range indexes {
+			for i, state := range states {
 				words := make([]any, 2, 2+to-from)
-				words[0], words[1] = "ZMSCORE", index.name
+				words[0], words[1] = "ZMSCORE", s.keys.index(state)
+				if state == core.Queued {
+					words[1] = s.keys.all()
+				}
 				for _, id := range ids[from:to] {
 					words = append(words, string(id))
 				}
@@ -291,20 +316,19 @@ func (s *Store) Ended(ctx context.Context, ids []core.TaskID) ([]core.State, err
 		if err != nil {
 			return s.failed(op, ctx, err)
 		}
-		for i, index := range indexes {
+		for i, state := range states {
 			scores, err := answers[i].Slice()
 			if err != nil || len(scores) != to-from {
 				return broken(op, "the server answered with %T", answers[i].Val())
 			}
 			for j, score := range scores {
 				if score != nil {
-					found[from+j] = index.state
+					found[from+j] = state
 				}
 			}
 		}
 		return nil
 	})
-	return found, err
 }
 
 // Output implements core.TaskStore.
