@@ -124,7 +124,13 @@ func (b *bench) worker(mode core.Mode, urls ...string) *process { return b.worke
 
 func (b *bench) workers(mode core.Mode, slots int, urls ...string) *process {
 	b.Helper()
-	p := b.start("worker", "worker", workerRole{URLs: urls, Timers: b.timers, Mode: mode, Python: b.python, Slots: slots})
+	return b.hire(workerRole{Mode: mode, URLs: urls, Slots: slots})
+}
+
+func (b *bench) hire(cfg workerRole) *process {
+	b.Helper()
+	cfg.Timers, cfg.Python = b.timers, b.python
+	p := b.start("worker", "worker", cfg)
 	b.until("the worker has joined", func() bool { return b.card(p).State == core.WorkerRunning })
 	return p
 }

@@ -17,6 +17,7 @@ import (
 	"faasctl/workers/local"
 	"faasctl/workers/pull"
 	"faasctl/workers/push"
+	"faasctl/workers/pyrun"
 )
 
 // eventsKept is more than any test makes.
@@ -109,13 +110,14 @@ type workerRole struct {
 	Mode   core.Mode
 	Python core.Interpreter
 	Slots  int
+	Rules  pyrun.Rules
 }
 
 func (r workerRole) Run() error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM)
 	t := r.Timers
-	cfg := link.WorkerConfig{Slots: r.Slots, Interpreters: []core.Interpreter{r.Python}, Beat: t.Beat, DialConfig: link.DialConfig{
+	cfg := link.WorkerConfig{Slots: r.Slots, Interpreters: []core.Interpreter{r.Python}, Rules: r.Rules, Beat: t.Beat, DialConfig: link.DialConfig{
 		URLs: r.URLs, Silence: t.Silence, Fence: t.Fence, Farewell: t.Farewell, Logger: logger(),
 	}}
 	hire := push.NewWorker

@@ -107,18 +107,12 @@ func NewPool(c Config) (*Pool, error) {
 // It fails only when it cannot begin; a child that does not start is tried
 // again, see Trouble. Call it once.
 func (p *Pool) Run(ctx context.Context) error {
-	// A private directory of our own: functions write files without saying
-	// where, and neither the directory that the server was started in nor a
-	// shared one is a place for that.
-	dir, err := os.MkdirTemp("", "faasctl-work-")
+	dir, err := workDir()
 	if err != nil {
-		return fmt.Errorf("make the functions' working directory: %w", err)
+		return err
 	}
 	defer os.RemoveAll(dir)
 	defer p.rubbish.Wait()
-	if err := os.Chmod(dir, 0o711); err != nil { // the slots' users only pass through
-		return fmt.Errorf("open the functions' working directory: %w", err)
-	}
 	if swept := p.bounds.cgroups.sweep(); swept > 0 {
 		p.config.Logger.Info("ended what a killed worker had left behind", "control_groups", swept)
 	}

@@ -112,6 +112,20 @@ if dill is not None:
     open(dill.origin).close()
 `
 
+// workDir makes a private directory for functions to work in, below which slots
+// have theirs: functions write files without saying where, and neither the
+// directory that the server was started in nor a shared one is a place for that.
+func workDir() (string, error) {
+	dir, err := os.MkdirTemp("", "faasctl-work-")
+	if err == nil {
+		err = os.Chmod(dir, 0o711) // the slots' users only pass through
+	}
+	if err != nil {
+		return "", fmt.Errorf("make the functions' working directory: %w", err)
+	}
+	return dir, nil
+}
+
 // tryUser reports why functions cannot run as a user.
 func tryUser(c Config, python string, uid int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
@@ -120,9 +134,14 @@ func tryUser(c Config, python string, uid int) error {
 	if err != nil {
 		return err
 	}
+	dir, err := workDir()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
 	path := filepath.SplitList(importPath(c.ImportPath))
 	cmd := exec.CommandContext(ctx, python, append([]string{"-c", readable}, path...)...)
-	cmd.Env, cmd.Dir = env, "/"
+	cmd.Env, cmd.Dir = env, dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential(uid)}
 	out, err := cmd.CombinedOutput()
 	if err == nil {
