@@ -187,8 +187,10 @@ func (c *checker) endings() {
 			state = core.Completed
 		case Unloved: // it may win the race against its cancel
 			state = core.Completed
-		case Raises, Memory:
+		case Raises:
 			kind = core.KindException
+		case Memory:
+			kind = core.KindMemory
 		case Crash:
 			kind = core.KindCrash
 		case Hang:

@@ -16,7 +16,7 @@ const (
 	Unloved Kind = "unloved" // takes long, and is cancelled
 	Crash   Kind = "crash"   // ends its process: FAILED(crash)
 	Hang    Kind = "hang"    // never returns: FAILED(timeout)
-	Memory  Kind = "memory"  // asks for more memory than there is: FAILED(exception), a MemoryError
+	Memory  Kind = "memory"  // asks for more memory than it may have: FAILED(memory), a MemoryError
 	Flood   Kind = "flood"   // prints without end and returns: COMPLETED, output cut
 )
 

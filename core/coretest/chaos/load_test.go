@@ -18,7 +18,7 @@ type Load struct {
 	Calls  int
 	Span   time.Duration // spread over so long; 0 = at once
 	Took   time.Duration // of a call of work, at most; evenly spread from 0
-	Poison float64       // share of calls that crash, hang, ask for memory or flood
+	Poison float64       // share of calls that crash, hang, ask for too much memory or flood
 	Plain  bool          // nothing but work and poison: no delays, cancels or exceptions
 	Mixed  bool          // work and poison are calls of one function, which stand in one line
 }

@@ -9,8 +9,8 @@ import (
 	"faasctl/core/redisstore"
 )
 
-// One call in a hundred crashes its process, hangs, asks for more memory than there
-// is or floods its output, in the same line as healthy ones: each ends as documented,
+// One call in a hundred crashes its process, hangs, asks for more memory than it
+// may have or floods its output, in the same line as healthy ones: each ends as documented,
 // no healthy one suffers, and apart from the time that the poison itself took
 // these are as fast as without it.
 func TestPoison(t *testing.T) {

@@ -239,6 +239,13 @@ func (s *stack) signalRedis(sig syscall.Signal) error {
 	return syscall.Kill(pid, sig)
 }
 
+// enough is what calls that want too much memory may have.
+var enough = int64(512 << 20)
+
+// policies of the functions that are limited. What a call of mixed will be is not
+// known beforehand.
+var policies = map[string]core.PolicyChange{"memory": {Memory: &enough}, "mixed": {Memory: &enough}}
+
 // register registers all functions, one per kind.
 func (s *stack) register(ctx context.Context) error {
 	service, err := core.NewService(core.ServiceConfig{Store: s.store, Logger: quiet})
@@ -246,7 +253,7 @@ func (s *stack) register(ctx context.Context) error {
 		return err
 	}
 	for _, name := range []string{"work", "raises", "crash", "hang", "memory", "flood", "mixed"} {
-		_, err := service.Register(ctx, core.RegisterRequest{Name: name, Codec: core.Source, Body: []byte(source), Entry: name, File: "chaos.py"})
+		_, err := service.Register(ctx, core.RegisterRequest{Name: name, Codec: core.Source, Body: []byte(source), Entry: name, File: "chaos.py", Policy: policies[name]})
 		if err != nil {
 			return err
 		}
