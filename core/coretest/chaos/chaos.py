@@ -51,7 +51,7 @@ def hang(log, x):
 def memory(log, x):
     begin(log, x)
     some = bytearray(32 << 20)
-    return len(some + bytearray(1 << 60))
+    return len(some + bytearray(4 << 30))
 
 
 def flood(log, x):
