@@ -10,7 +10,9 @@ import (
 
 const talkative = `
 import os, sys, time
+import faasctl_task
 def talks(home):
+    faasctl_task.progress(30, 60, "half\x1b[31m way")
     print("\x1b[31mhello\x1b[2J", flush=True)
     print("careful", file=sys.stderr, flush=True)
     while not os.path.exists(os.path.join(home, "more")): time.sleep(0.01)
@@ -50,13 +52,19 @@ func TestTopTask(t *testing.T) {
 	s.shows(`^ [0-9:]{8} out hello$`)
 	s.shows(`^ [0-9:]{8} err careful$`)
 	s.shows(`output · UTC, as it comes · f follows`)
+	s.shows(`^ progress +●{10}○{10} 30/60 50%  half way`)
 	write(t, s.home, "more", "")
 	s.shows(`more lines?: j, PgDn, G`)
 	s.press("f")
 	s.shows(`^ [0-9:]{8} out line 59$`)
 	s.press("w")
 	s.shows(`why · ` + string(first.ID))
-	s.press("Escape")
+	s.press("2")
+	s.shows(string(first.ID)[28:] + `.*talks@1 +running 50%`)
+	s.press(":")
+	s.press("-l", "task "+string(first.ID))
+	s.press("Enter")
+	s.press("f")
 	s.shows(`out line 59$`)
 	s.open("end")
 	s.press("g")

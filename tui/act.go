@@ -33,7 +33,7 @@ type deed struct {
 // target is one row to act on, as far as it is known.
 type target struct {
 	id, name string // what people call it, for the plan
-	state    string // of a task or of a worker
+	state    string // of a task, of a worker or of a queue
 	asked    bool   // its end was asked for already
 	held     int    // tasks that a worker holds
 }
@@ -78,6 +78,17 @@ func workerTarget(w core.Worker) target {
 	return target{id: string(w.ID), name: string(w.Mode) + " on " + w.Host, state: string(w.State), held: w.Held}
 }
 
+// pausedQueue is the state of a queue that hands out nothing.
+const pausedQueue = "paused"
+
+func queueTarget(q core.QueueInfo) target {
+	t := target{id: q.Name, name: q.Name}
+	if !q.Paused.IsZero() {
+		t.state = pausedQueue
+	}
+	return t
+}
+
 // inSight are the rows of this screen that something can be done to.
 func (m *Model) inSight() map[string]target {
 	all := map[string]target{}
@@ -98,6 +109,10 @@ func (m *Model) inSight() map[string]target {
 	case workersScreen:
 		for _, w := range m.picture().workers {
 			all[string(w.ID)] = workerTarget(w)
+		}
+	case queuesScreen:
+		for _, q := range m.picture().queues {
+			all[q.Name] = queueTarget(q)
 		}
 	}
 	return all

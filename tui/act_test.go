@@ -18,6 +18,12 @@ type askedBackend struct {
 	stillBackend
 	cancelled, retried []core.TaskID
 	drained            []string
+	queues             []string // "pause NAME" or "resume NAME"
+}
+
+func (b *askedBackend) PauseQueue(ctx context.Context, name string, paused bool) (bool, error) {
+	b.queues = append(b.queues, map[bool]string{true: "pause ", false: "resume "}[paused]+clean(name))
+	return b.stillBackend.PauseQueue(ctx, name, paused)
 }
 
 func (b *askedBackend) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
@@ -86,6 +92,29 @@ func TestActing(t *testing.T) {
 		m := atWork(b, keys...)
 		if m.screen() != c.screen || len(b.cancelled) != c.cancelled || len(b.retried) != c.retried || len(b.drained) != c.drained {
 			t.Errorf("%s: screen %d, %d cancelled, %d retried, %d drained", c.keys, m.screen(), len(b.cancelled), len(b.retried), len(b.drained))
+		}
+		if frame := sized(m, 100, 30); !strings.Contains(frame, c.shows) {
+			t.Errorf("%s: %q is not shown\n%s", c.keys, c.shows, frame)
+		}
+	}
+}
+
+// TestQueuesArePaused, and resumed, from their list.
+func TestQueuesArePaused(t *testing.T) {
+	for _, c := range []struct{ keys, said, shows string }{
+		{"5 P", "", "Pause 1 queue? y or Enter does it"},
+		{"5 P", "", "hand out no more tasks"},
+		{"5 P enter", "pause default", "1 paused"},
+		{"5 R", "", "nothing to resume: queue default not paused"},
+		{"5 j R y", "resume slow_ones", "1 resumed"},
+		{"5 V P y", "pause default", "1 paused"},
+		{"5 V R y", "resume slow_ones", "1 resumed"},
+		{"2 P R", "", ""},
+	} {
+		b := &askedBackend{}
+		m := atWork(b, strings.Fields(c.keys)...)
+		if got := strings.Join(b.queues, ", "); got != c.said {
+			t.Errorf("%s: %q, want %q", c.keys, got, c.said)
 		}
 		if frame := sized(m, 100, 30); !strings.Contains(frame, c.shows) {
 			t.Errorf("%s: %q is not shown\n%s", c.keys, c.shows, frame)

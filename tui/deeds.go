@@ -112,6 +112,36 @@ var drainDeed = &deed{
 	},
 }
 
+var pauseDeed = queueDeed("pause", true, "hand out no more tasks: they wait, and new ones are taken", "paused already")
+
+var resumeDeed = queueDeed("resume", false, "hand out tasks again", "not paused")
+
+// queueDeed stops the handing out of the tasks of queues, or resumes it. It takes
+// nothing away that the other does not give back.
+func queueDeed(verb string, paused bool, does, not string) *deed {
+	return &deed{
+		verb: verb, noun: "queue",
+		effect: func(t target) (string, bool) {
+			if (t.state == pausedQueue) == paused {
+				return not + ": left alone", false
+			}
+			return does, true
+		},
+		do: func(ctx context.Context, b Backend, ids []string) (out outcome) {
+			changed := 0
+			for _, id := range ids {
+				if _, err := b.PauseQueue(ctx, id, paused); err != nil {
+					out.fail(id, err.Error())
+					continue
+				}
+				changed++
+			}
+			out.add(changed, verb+"d")
+			return out
+		},
+	}
+}
+
 func taskIDs(ids []string) []core.TaskID {
 	out := make([]core.TaskID, len(ids))
 	for i, id := range ids {

@@ -57,6 +57,7 @@ var acting = map[string][]string{
 	"did":     {"2", "V", "c", "y"},
 	"copied":  {"2", "Y"},
 	"stop":    {"OWN", "q"},
+	"pause":   {"5", "V", "P"},
 	"why":     {"2", "j", "j", "w"},
 	"live":    {"2", "enter", "HEAR", "f"},
 }

@@ -49,6 +49,9 @@ type Actions interface {
 	Apply(ctx context.Context, kind core.OperationKind, filter core.BulkFilter, now bool) (core.Operation, error)
 	// Undo undoes one as far as that goes.
 	Undo(ctx context.Context, id core.OperationID) (core.Operation, error)
+	// PauseQueue stops the handing out of a queue's tasks, or resumes it; false when
+	// it was so already.
+	PauseQueue(ctx context.Context, name string, paused bool) (changed bool, err error)
 	// DrainWorker lets a worker end what it holds and leave.
 	DrainWorker(ctx context.Context, id string) (core.Worker, error)
 }

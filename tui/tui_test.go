@@ -159,6 +159,8 @@ func (b stillBackend) Undo(_ context.Context, id core.OperationID) (core.Operati
 	return core.Operation{ID: id, Kind: core.OperationPurge, State: core.OperationUndone, Planned: 1234, Created: noon.Add(ahead), Ended: noon.Add(ahead)}, b.err
 }
 
+func (b stillBackend) PauseQueue(context.Context, string, bool) (bool, error) { return true, b.err }
+
 func (b stillBackend) DrainWorker(_ context.Context, id string) (core.Worker, error) {
 	return core.Worker{ID: core.WorkerID(id), State: core.WorkerDraining}, b.err
 }
