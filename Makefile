@@ -71,7 +71,7 @@ KEYBENCH = ^Benchmark(Transitions|Tasks|Outcomes|Frames|Hop|Messages|JSONRoundTr
 BENCH ?= .
 BENCHTIME ?= 1s
 microbench: ## Go benchmarks: all, or BENCH=regexp
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./core/... ./workers/... ./httpapi $(if $(filter .,$(BENCH)),./cli ./tui)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 ./core/... ./workers/... ./httpapi $(if $(filter .,$(BENCH)),./cli ./tui)
 
 e2e: deps build ## The built program as users run it: stacks, kills, terminals; without the race detector
 	$(GO) test -count=1 $(TESTFLAGS) ./cli/...
