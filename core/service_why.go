@@ -13,14 +13,12 @@ func (s *Service) Why(ctx context.Context, id TaskID) (Why, error) {
 		}
 		return Why{}, err
 	}
-	if in.spec, err = s.Spec(ctx, id); err != nil {
-		return Why{}, err
-	}
 	if in.attempts, err = s.store.Attempts(ctx, id); err != nil {
 		return Why{}, err
 	}
 	var result *Result
-	if in.Task.State.Terminal() {
+	switch state := in.Task.State; {
+	case state == Failed:
 		results, err := s.store.Results(ctx, []TaskID{id})
 		if err != nil {
 			return Why{}, err
@@ -28,8 +26,10 @@ func (s *Service) Why(ctx context.Context, id TaskID) (Why, error) {
 		if result = results[0]; result != nil {
 			in.failure = result.Failure
 		}
-	} else if in.roster, err = s.store.Roster(ctx); err != nil {
-		return Why{}, err
+	case !state.Terminal():
+		if in.roster, err = s.store.Roster(ctx); err != nil {
+			return Why{}, err
+		}
 	}
 	in.attempts = withLast(in.Task, in.attempts, result)
 	// What runs now goes by the policy of now.

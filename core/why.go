@@ -81,6 +81,7 @@ const LookAhead = 1000
 // moment.
 type Standing struct {
 	Task     Task
+	Spec     Spec          // without its arguments
 	Now      time.Time     // the store's clock
 	Due      time.Time     // when it was due or will be; zero if it was never delayed
 	Holder   DispatcherID  // of a RUNNING task
@@ -99,7 +100,6 @@ const slowAfter = 20
 // whyInput is all that an explanation goes by.
 type whyInput struct {
 	Standing
-	spec     Spec
 	function *Function // nil when it is not known any more
 	attempts []Attempt
 	roster   Roster

@@ -48,7 +48,7 @@ func (w *whyBook) queuedAt() time.Time {
 }
 
 func (w *whyBook) patience() string {
-	if d := w.in.spec.Expires; d > 0 {
+	if d := w.in.Spec.Expires; d > 0 {
 		return roughly(d) + " (--expires)"
 	}
 	return "only so long"
@@ -101,7 +101,7 @@ func (w *whyBook) death() string {
 	}
 	what := "it failed before it began"
 	if t.Attempt > 0 && !t.Started.IsZero() {
-		what = fmt.Sprintf("attempt %d of %d failed after %s on %s", t.Attempt, max(t.Attempt, in.spec.Retries+1), roughly(t.Finished.Sub(t.Started)), w.holder())
+		what = fmt.Sprintf("attempt %d of %d failed after %s on %s", t.Attempt, max(t.Attempt, in.Spec.Retries+1), roughly(t.Finished.Sub(t.Started)), w.holder())
 	}
 	return what + ": " + f.line()
 }
@@ -133,7 +133,7 @@ func (f *AttemptFailure) line() string {
 // remedy is the command for a kind of failure: where a limit of the function was
 // reached, twice that.
 func (w *whyBook) remedy() string {
-	id, spec := string(w.in.Task.ID), w.in.spec
+	id, spec := string(w.in.Task.ID), w.in.Spec
 	raise := func(flag, value string) string { return command("fn", "set", w.name(), flag, value) }
 	switch kind := w.in.Task.Failure; {
 	case w.in.function == nil:
@@ -153,7 +153,7 @@ func (w *whyBook) remedy() string {
 
 // noRetry says why the last failure was not tried again.
 func (w *whyBook) noRetry() {
-	t, spec := w.in.Task, w.in.spec
+	t, spec := w.in.Task, w.in.Spec
 	switch {
 	case spec.Retries == 0:
 		w.fact(WhySpent, "", "it was not tried again: its function and its call ask for no retries")

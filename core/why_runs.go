@@ -19,8 +19,8 @@ func (w *whyBook) running() {
 		return
 	}
 	ran := in.Now.Sub(t.Started)
-	text := fmt.Sprintf("it runs for %s on %s, as attempt %d of %d", roughly(ran), w.holder(), t.Attempt, max(t.Attempt, in.spec.Retries+1))
-	if left := in.spec.Timeout - ran; in.spec.Timeout > 0 {
+	text := fmt.Sprintf("it runs for %s on %s, as attempt %d of %d", roughly(ran), w.holder(), t.Attempt, max(t.Attempt, in.Spec.Retries+1))
+	if left := in.Spec.Timeout - ran; in.Spec.Timeout > 0 {
 		text += fmt.Sprintf(", and may for %s more", roughly(max(0, left)))
 	}
 	if w.slow(ran) {

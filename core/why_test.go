@@ -27,16 +27,16 @@ func TestWhyRemedies(t *testing.T) {
 		"exception":            {KindException, time.Second, Spec{}, "faasctl result " + string(id)},
 	} {
 		why := explain(whyInput{
-			Standing: Standing{Now: began.Add(time.Hour), Task: Task{
+			Standing: Standing{Now: began.Add(time.Hour), Spec: c.spec, Task: Task{
 				ID: id, State: Failed, Failure: c.kind, Attempt: 1, Started: began, Finished: began.Add(c.ran),
 			}},
-			spec: c.spec, function: &Function{Name: "<lambda>", Version: 2},
+			function: &Function{Name: "<lambda>", Version: 2},
 		})
 		if why.Command != c.want {
 			t.Errorf("%s: %q, want %q", name, why.Command, c.want)
 		}
 	}
-	gone := explain(whyInput{Standing: Standing{Task: Task{ID: id, State: Failed, Failure: KindTimeout}}, spec: Spec{Timeout: 1}})
+	gone := explain(whyInput{Standing: Standing{Task: Task{ID: id, State: Failed, Failure: KindTimeout}, Spec: Spec{Timeout: 1}}})
 	if gone.Command != "faasctl result "+string(id) {
 		t.Errorf("a function that is forgotten is to be changed: %q", gone.Command)
 	}

@@ -98,7 +98,7 @@ func (w *whyBook) delayed() {
 		w.cause(WhyDue, "", "its time has come %s ago: a dispatcher will queue it", roughly(-left))
 	case again:
 		w.cause(WhyBackoff, "", "attempt %d of %d failed, and the next can begin in %s, as its back-off %s says",
-			in.Task.Attempt, in.spec.Retries+1, roughly(left), in.spec.Backoff)
+			in.Task.Attempt, in.Spec.Retries+1, roughly(left), in.Spec.Backoff)
 	default:
 		w.cause(WhyLater, "", "its client wants it no earlier than at %s, which is in %s", in.Task.Due.UTC().Format("2006-01-02 15:04:05 UTC"), roughly(left))
 	}

@@ -300,6 +300,21 @@ var whyCases = map[string]func(*fixture){
 		f.wantSettle(completed(c.Lease, "1"), core.VerdictOK)
 		f.says(f.why(id, core.WhyCancelled), core.WhyCancelled, "after it began on worker w-one")
 	},
+	"what is read of the call leaves its arguments out": func(f *fixture) {
+		for _, size := range []int{10, 200_000} { // within its envelope, and apart
+			s := spec(f.function("add").ID)
+			s.Args, s.Retries, s.Labels = []byte(`[["`+strings.Repeat("x", size)+`"],{}]`), 3, map[string]string{"a": "b"}
+			id := f.accept([]core.Submission{{ID: core.NewTaskID(), Spec: s}})[0]
+			st, err := f.Standing(f.ctx, id)
+			f.must(err)
+			if st.Spec.Args != nil || st.Spec.Retries != 3 || st.Spec.Timeout != s.Timeout || st.Spec.Labels["a"] != "b" {
+				f.Fatalf("%+v", st.Spec)
+			}
+			if whole, err := f.Spec(f.ctx, id); err != nil || len(whole.Args) != len(s.Args) {
+				f.Fatalf("%d bytes are left, %v", len(whole.Args), err)
+			}
+		}
+	},
 	"there is no such task": func(f *fixture) {
 		_, err := f.Standing(f.ctx, core.NewTaskID())
 		f.wantErr(err, core.ErrNotFound)

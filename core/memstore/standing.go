@@ -18,9 +18,10 @@ func (s *Store) Standing(ctx context.Context, id core.TaskID) (core.Standing, er
 	}
 	f := r.task.Function
 	st := core.Standing{
-		Task: r.task, Now: s.cfg.Now(), Due: r.due, Paused: s.paused[r.task.Queue], Running: s.runs[f],
+		Task: r.task, Spec: r.spec, Now: s.cfg.Now(), Due: r.due, Paused: s.paused[r.task.Queue], Running: s.runs[f],
 		Function: *newStats(f),
 	}
+	st.Spec.Args = nil
 	if full := s.buckets[f]; full > float64(st.Now.UnixMilli()) {
 		st.Full = time.UnixMilli(int64(full))
 	}

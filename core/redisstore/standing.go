@@ -10,7 +10,7 @@ import (
 
 // Standing implements core.TaskStore.
 func (s *Store) Standing(ctx context.Context, id core.TaskID) (core.Standing, error) {
-	const op, answers = "look at a task", 13
+	const op, answers = "look at a task", 14
 	args := []any{s.cfg.KeepEvents, string(id), core.LookAhead}
 	for _, name := range recordFields {
 		args = append(args, name)
@@ -29,8 +29,17 @@ func (s *Store) Standing(ctx context.Context, id core.TaskID) (core.Standing, er
 	record, _ := a[1].([]any)
 	counters := pairs(a[12])
 	task := readRecord(id, record)
+	envelope, ok := a[13].(string)
+	if !ok {
+		return core.Standing{}, broken(op, "the spec of task %s is missing", id)
+	}
+	spec, _, err := openSpec([]byte(envelope))
+	if err != nil {
+		return core.Standing{}, err
+	}
+	spec.Args = nil
 	st := core.Standing{
-		Task: task, Now: instant(asNumber(a[0])), Due: instant(asNumber(a[2])), Lease: scored(a[4]),
+		Task: task, Spec: spec, Now: instant(asNumber(a[0])), Due: instant(asNumber(a[2])), Lease: scored(a[4]),
 		Paused: instant(asNumber(a[9])), Running: int(asNumber(a[10])), Full: scored(a[11]),
 		Function: core.FunctionStats{
 			Function: task.Function, Totals: totalsOf(counters), Wait: histogramOf(counters, "w:"), Run: histogramOf(counters, "r:"),

@@ -9,7 +9,8 @@
 --          before it, [7] 1 = there are more, [8] other classes of its queue
 --          that take turns, [9] tasks in its queue, [10] since when that is
 --          paused or false, [11] RUNNING tasks of its function, [12] when the
---          bucket of its function will be full or false, [13] counters of its function
+--          bucket of its function will be full or false, [13] counters of its function,
+--          [14] its spec envelope
 local id = ARGV[2]
 local key = K.task .. id
 local r = call('HMGET', key, 'st', 'fn', 'q', 'pr', 'td', 'di')
@@ -38,4 +39,5 @@ return {
   now, call('HMGET', key, unpack(fields)), r[5], state == 'RUNNING' and r[6], lease,
   ahead, more, rivals, call('HGET', K.depths, queue) or 0, call('HGET', K.paused, queue),
   call('HGET', K.running, fn) or 0, call('HGET', K.rates, fn), call('HGETALL', K.counters_of .. fn),
+  call('GET', K.spec .. id),
 }
