@@ -19,12 +19,14 @@ func runCommand(e *environment) *urfave.Command {
   faasctl run add --args '{"a": 3, "b": 4}'     an object is keywords
   faasctl run fn.py --args @numbers.json        registers the file's function first
   echo '[3, 4]' | faasctl run add --args -      from stdin
+  faasctl run add --batch calls.ndjson          a line is a call: [3, 4] or {"a": 3, "b": 4}
 
 The result goes to stdout; the task's id and what the function printed go to stderr. A failed task's
 traceback goes to stderr, and the exit code says how it failed. Ctrl-C detaches: the task goes on.`,
 		Flags: append(append(urlFlags(), callFlags()...),
 			&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not show what the function prints, nor how far it has come"},
 			&urfave.BoolFlag{Name: "async", Usage: "print the task's id and do not wait"},
+			batchFlag(),
 			&urfave.DurationFlag{Name: "wait", Usage: "wait at most so long, then detach (exit code 10); 0 = until it ends"},
 			pythonVersionFlag(), requirementsFlag(),
 			pythonFlag(),
@@ -59,6 +61,9 @@ func (e *environment) run(c *urfave.Context) error {
 	call, err := e.readCall(c)
 	if err != nil {
 		return err
+	}
+	if c.IsSet("batch") {
+		return e.runBatch(c, call)
 	}
 	api, err := e.client(c)
 	if err != nil {
