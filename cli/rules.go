@@ -2,6 +2,7 @@ package cli
 
 import (
 	"strconv"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -17,6 +18,25 @@ func ruleFlags() []urfave.Flag {
 		&urfave.IntFlag{Name: "processes", Usage: "at most `N` processes and threads of any call at once; 0 = no ceiling"},
 		&urfave.StringFlag{Name: "run-as", Value: "auto", EnvVars: []string{"FAASCTL_RUN_AS"}, Usage: "as root, `USERS` that functions run as: auto (one unprivileged user per slot, where it can read Python and the import paths), none, or a range of user ids such as 70000-70099"},
 	)
+}
+
+// graceFlag is of dispatchers: it is they who have calls cancelled.
+func graceFlag() urfave.Flag {
+	return &urfave.DurationFlag{Name: "grace", Value: 500 * time.Millisecond, Usage: "how long a cancelled call has after SIGTERM before it is killed; one whose time is out has none"}
+}
+
+// maxGrace bounds it: until then its slot is taken.
+const maxGrace = time.Hour
+
+func readGrace(c *urfave.Context) (time.Duration, error) {
+	grace := c.Duration("grace")
+	if grace < 0 || grace > maxGrace {
+		return 0, usage("--grace must be between 0 and %s, not %s", maxGrace, grace)
+	}
+	if c.IsSet("grace") {
+		grace = max(grace, time.Millisecond) // 0 is the dispatcher's default
+	}
+	return grace, nil
 }
 
 // readRules reads them.

@@ -26,7 +26,7 @@ func dispatcherCommand(e *environment) *urfave.Command {
 			"In mode local it runs N calls at once itself; to the others, workers connect: faasctl worker push|pull.",
 		Flags: append(append(append([]urfave.Flag{
 			&urfave.IntFlag{Name: "workers", Aliases: []string{"w"}, Value: 1, Usage: "in mode local, run `N` calls at once"},
-		}, modeFlags()...), flagData(), flagRedis(), flagDurability(), flagKeepResults(), flagKeepFailed(), pythonsFlag(), flagImportPath(), flagMaxPayload(), flagVerbose()), ruleFlags()...),
+		}, modeFlags()...), flagData(), flagRedis(), flagDurability(), flagKeepResults(), flagKeepFailed(), pythonsFlag(), flagImportPath(), flagMaxPayload(), flagVerbose(), graceFlag()), ruleFlags()...),
 		Action: func(c *urfave.Context) error {
 			cfg, err := e.readServer(c)
 			if err != nil {

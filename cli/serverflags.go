@@ -62,6 +62,7 @@ type serverConfig struct {
 	python            []string // as named; none = the default
 	importPath        []string
 	rules             pyrun.Rules
+	grace             time.Duration // of cancelled calls
 	environments      environmentConfig
 	workers           int
 	modes             modes
@@ -121,6 +122,9 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 		return cfg, err
 	}
 	if cfg.rules, err = readRules(c); err != nil {
+		return cfg, err
+	}
+	if cfg.grace, err = readGrace(c); err != nil {
 		return cfg, err
 	}
 	cfg.data, err = e.dataDir(c.String("data"))

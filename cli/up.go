@@ -30,7 +30,7 @@ func upCommand(e *environment) *urfave.Command {
 			flagListen(), flagData(), flagRedis(),
 			&urfave.StringFlag{Name: "store", Value: "redis", Usage: "`KIND` of store: redis, or memory, which keeps nothing"},
 			flagDurability(), flagKeepResults(), flagKeepFailed(),
-			pythonsFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(),
+			pythonsFlag(), flagImportPath(), flagTokenFile(), flagMaxPayload(), flagVerbose(), graceFlag(),
 		), ruleFlags()...),
 		Action: func(c *urfave.Context) error {
 			if c.Bool("top") {
@@ -183,7 +183,7 @@ func (s *server) addDispatcher() error {
 	}
 	s.hubs = hubs
 	dispatcher, err := core.NewDispatcher(core.DispatcherConfig{
-		Store: s.back.store, Transports: transports, Principal: s.back.principal, Logger: s.cfg.log,
+		Store: s.back.store, Transports: transports, Principal: s.back.principal, Grace: s.cfg.grace, Logger: s.cfg.log,
 	})
 	if err != nil {
 		return err
@@ -284,6 +284,11 @@ func (s *server) banner() {
 	}
 	for _, python := range s.pythons {
 		rows = append(rows, [2]string{"python", s.pythonText(python)})
+	}
+	if os.Geteuid() == 0 && len(s.pythons) > 0 { // whoever starts it as root should know
+		if force, _, err := pyrun.Survey(pyrun.Config{Interpreters: s.pythons, ImportPath: s.cfg.importPath, Rules: s.cfg.rules}); err == nil {
+			rows = append(rows, [2]string{"run as", force.User})
+		}
 	}
 	rows = append(rows, s.workerRows()...)
 	var text strings.Builder

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"os"
 	"io"
 	"path/filepath"
 	"runtime"
@@ -89,7 +90,7 @@ func (e *environment) work(c *urfave.Context, mode core.Mode, dial func(link.Wor
 		return err
 	}
 	if !hired {
-		e.workerBanner(mode, worker.ID(), cfg, c.String("curve"))
+		e.workerBanner(mode, worker, cfg, c.String("curve"))
 	}
 	return e.workUntilDrained(c.Context, worker, hired)
 }
@@ -109,11 +110,14 @@ const inheritedLock = 3
 
 // workerBanner says what the worker is, and what has to be true for it to get
 // tasks. If it is not true, the log says what is wrong.
-func (e *environment) workerBanner(mode core.Mode, id core.WorkerID, cfg link.WorkerConfig, key string) {
-	text := fmt.Sprintf("faasctl %s: %s worker %s, %s\n  to       %s\n", e.version, mode, id, slotsText(cfg.Slots),
+func (e *environment) workerBanner(mode core.Mode, worker *link.Worker, cfg link.WorkerConfig, key string) {
+	text := fmt.Sprintf("faasctl %s: %s worker %s, %s\n  to       %s\n", e.version, mode, worker.ID(), slotsText(cfg.Slots),
 		strings.Join(cfg.URLs, " or "))
 	for _, python := range cfg.Interpreters {
 		text += "  python   " + e.pythonText(python) + "\n"
+	}
+	if os.Geteuid() == 0 {
+		text += "  run as   " + worker.Enforces().User + "\n"
 	}
 	needs := ""
 	if key != "" {

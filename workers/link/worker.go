@@ -69,6 +69,9 @@ func NewWorker(mode core.Mode, cfg WorkerConfig, dial func(DialConfig, Agent) (*
 // ID is the worker's, fresh for every start.
 func (w *Worker) ID() core.WorkerID { return w.id }
 
+// Enforces is what holds functions within bounds in it.
+func (w *Worker) Enforces() *core.Enforcement { return w.pool.Enforces() }
+
 // Drain has the worker take no more tasks, end what it has, and leave: Run then
 // returns. It never blocks.
 func (w *Worker) Drain() { w.agent.Deliver(core.DownDrain{}) }
