@@ -44,6 +44,7 @@ const (
 
 	WhyRuns       WhyCode = "runs"       // its function was entered
 	WhyHeld       WhyCode = "held"       // it was handed out and has not begun
+	WhyPrepares   WhyCode = "prepares"   // its worker makes the environment that its function depends on
 	WhySlow       WhyCode = "slow"       // slower than 95 of 100 calls of its function
 	WhySilent     WhyCode = "silent"     // nothing is heard of who holds it
 	WhyCancelling WhyCode = "cancelling" // its cancel was asked for

@@ -47,8 +47,15 @@ func (w *whyBook) handedOut(silent bool) {
 	in, t := w.in, w.in.Task
 	since := roughly(in.Now.Sub(t.Claimed))
 	worker, known := in.worker()
+	prepares := slices.IndexFunc(worker.Preparations, func(p Preparation) bool { return p.Function == t.Function && p.State == Preparing })
 	switch {
 	case silent:
+	case prepares >= 0:
+		text := fmt.Sprintf("worker %s makes the environment with what %s depends on", t.Worker, w.name())
+		if line := worker.Preparations[prepares].Text; line != "" {
+			text += ": " + line
+		}
+		w.cause(WhyPrepares, "", "%s", text)
 	case t.Worker == "":
 		w.cause(WhyHeld, "", "dispatcher %s took it %s ago and its start is not known yet, which takes up to 3 s", in.Holder, since)
 	case known && worker.Busy >= worker.Slots:

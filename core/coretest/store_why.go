@@ -171,6 +171,17 @@ var whyCases = map[string]func(*fixture){
 		f.says(w, core.WhyHeld, "behind what it executes: 2 of 2 slots busy, 7 tasks held")
 		f.helps(w, "faasctl workers show w-one")
 	},
+	"running, and its environment is being made": func(f *fixture) {
+		fn := f.function("add")
+		id := f.submit(fn.ID, 1)[0]
+		f.renewAs(f.claimOne().Lease, "", "")
+		preparing := core.Preparation{Function: fn.ID, State: core.Preparing, Text: "Downloading numpy (15 MB)"}
+		f.staff(core.Worker{ID: "w-one", State: core.WorkerRunning, Slots: 2, Preparations: []core.Preparation{preparing}})
+		f.says(f.why(id, core.WhyPrepares), core.WhyPrepares, `worker w-one makes the environment with what add@1 depends on: Downloading numpy \(15 MB\)`)
+		preparing.State = core.Prepared
+		f.staff(core.Worker{ID: "w-one", State: core.WorkerRunning, Slots: 2, Preparations: []core.Preparation{preparing}})
+		f.why(id, core.WhyHeld)
+	},
 	"running": func(f *fixture) {
 		f.staffed()
 		id := f.submitOne("add")
