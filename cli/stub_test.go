@@ -19,11 +19,12 @@ type stub struct {
 	*httptest.Server
 	mu      sync.Mutex
 	answers map[string]http.HandlerFunc // "METHOD /path"
+	endings map[string]wire.Ending      // what /v1/tasks:results knows
 	calls   []wire.Call
 }
 
 func newStub(t *testing.T) *stub {
-	s := &stub{answers: map[string]http.HandlerFunc{}}
+	s := &stub{answers: map[string]http.HandlerFunc{}, endings: map[string]wire.Ending{}}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		answer := s.answers[r.Method+" "+r.URL.Path]
@@ -35,7 +36,23 @@ func newStub(t *testing.T) *stub {
 		answer(w, r)
 	}))
 	t.Cleanup(s.Close)
+	s.on("POST /v1/tasks:results", s.results)
 	return s
+}
+
+// results answers for many tasks at once.
+func (s *stub) results(w http.ResponseWriter, r *http.Request) {
+	var asked wire.Gather
+	_ = json.NewDecoder(r.Body).Decode(&asked)
+	answer := wire.Endings{}
+	for _, id := range asked.IDs {
+		one, known := s.endings[id]
+		if !known {
+			one = wire.Ending{ID: core.TaskID(id), Problem: &wire.Problem{Status: 404, Code: core.ClassOf(core.ErrNotFound).Name, Detail: "no such task: " + id}}
+		}
+		answer.Results = append(answer.Results, one)
+	}
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 func (s *stub) on(route string, answer http.HandlerFunc) {
@@ -60,6 +77,11 @@ func (s *stub) task(task core.Task, result wire.Result, output core.Output) {
 	if !task.State.Terminal() {
 		status = http.StatusAccepted
 	}
+	ending := wire.Ending{ID: task.ID, State: task.State, Value: result.Value, Repr: result.Repr, Failure: result.Failure}
+	if !task.State.Terminal() {
+		ending.State = wire.Pending
+	}
+	s.endings[string(task.ID)] = ending
 	path := "/v1/tasks/" + string(task.ID)
 	s.says("GET "+path, 200, task)
 	s.says("GET "+path+"/result", status, result)

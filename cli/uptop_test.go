@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
@@ -76,11 +77,19 @@ func TestUpTop(t *testing.T) {
 	}); err != nil {
 		t.Error("the log does not tell of the worker")
 	}
-	_, err := api.Register(ctx, core.RegisterRequest{Name: "nap", Codec: core.Source, Entry: "nap", File: "nap.py", Body: []byte("import time\ndef nap(s): time.sleep(s)\n")})
+	_, err := api.Register(ctx, core.RegisterRequest{Name: "nap", Codec: core.Source, Entry: "nap", File: "nap.py", Body: []byte("import os, time\ndef nap(until):\n    while not os.path.exists(until): time.sleep(0.05)\n")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	task, err := api.Submit(ctx, client.Call{Function: "nap", Args: []byte("[1.5]")})
+	open := t.TempDir() // to the function, too, which may run as another user
+	for _, dir := range []string{open, filepath.Dir(open)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awake := filepath.Join(open, "awake")
+	args, _ := json.Marshal([]string{awake})
+	task, err := api.Submit(ctx, client.Call{Function: "nap", Args: args})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +103,9 @@ func TestUpTop(t *testing.T) {
 	_, _ = m.pty.Write([]byte("q"))
 	m.await(t, "running: 1, with 20s to end")
 	_, _ = m.pty.Write([]byte("y"))
+	if err := os.WriteFile(awake, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if code := m.end(t, time.Minute); code != 0 {
 		t.Errorf("exit code %d: %s", code, m.text())
 	}
