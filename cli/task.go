@@ -157,7 +157,10 @@ func taskShowCommand(e *environment) *urfave.Command {
 				if cause.Text != "" {
 					rows = append(rows, [2]string{"waits", cause.Text})
 				}
-				return e.pairs(as, append(rows, describeAttempts(task, attempts)...))
+				if err := e.pairs(as, append(rows, describeAttempts(task, attempts)...)); err != nil {
+					return err
+				}
+				return e.data([]byte(describeFailure(result)))
 			})
 		},
 	}

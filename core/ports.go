@@ -315,7 +315,7 @@ const (
 	HintEnded   HintKind = "ended"   // Tasks have ended
 	HintCancel  HintKind = "cancel"  // the end of running Tasks was asked for
 	HintFollow  HintKind = "follow"  // somebody follows Tasks, for FollowFor
-	HintPrinted HintKind = "printed" // followed Tasks have printed something
+	HintPrinted HintKind = "printed" // followed Tasks have printed something, or got on
 	HintReset   HintKind = "reset"   // hints may have been lost: look again
 	HintPrepare HintKind = "prepare" // workers are to make the environment of Function
 )

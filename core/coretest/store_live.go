@@ -103,6 +103,9 @@ var liveCases = map[string]func(*fixture){
 		hear(core.HintFollow)
 		f.must(f.Print(f.ctx, []core.Printed{piece(c.Lease, 0, "one")}))
 		hear(core.HintPrinted)
+		_, err := f.Renew(f.ctx, []core.Renewal{{Lease: c.Lease, Progress: &core.Progress{Done: 1}}}, longLease)
+		f.must(err)
+		hear(core.HintPrinted)
 	},
 	"progress is the last word of the present attempt": func(f *fixture) {
 		fn := f.function("add")

@@ -97,6 +97,9 @@ func (s *Store) Renew(ctx context.Context, batch []core.Renewal, lease time.Dura
 		}
 		if item.Progress != nil {
 			r.task.Progress = item.Progress
+			if l := s.live[item.Task]; l != nil && now.Before(l.until) {
+				s.hint(core.Hint{Kind: core.HintPrinted, Tasks: []core.TaskID{item.Task}})
+			}
 		}
 		if r.task.Cancelling {
 			verdicts[i] = core.VerdictCancelling

@@ -77,8 +77,14 @@ func (r *runner) Follow(tasks []core.TaskID, on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, id := range tasks {
-		r.follows = append(r.follows, fmt.Sprint(id, on))
+		r.follows = append(r.follows, fmt.Sprintf("%s %v", id, on))
 	}
+}
+
+func (r *runner) followed() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.follows)
 }
 
 func (r *runner) sizes() []int {
@@ -103,6 +109,8 @@ type boss struct {
 	started  []core.TaskID
 	beats    int
 	outcomes []core.Outcome
+	progress []core.TaskProgress
+	printed  []core.Printed
 	returned []core.Lease
 	drains   int
 	left     int
@@ -136,9 +144,12 @@ func (b *boss) hear(word core.Up) {
 		b.windows = append(b.windows, word.Size)
 	case core.UpBeat:
 		b.beats++
+		b.progress = append(b.progress, word.Progress...)
 		for _, s := range word.Started {
 			b.started = append(b.started, s.Task)
 		}
+	case core.UpOutput:
+		b.printed = append(b.printed, word.Printed...)
 	case core.UpFinish:
 		b.outcomes = append(b.outcomes, word.Outcomes...)
 	case core.UpReturn:

@@ -74,11 +74,21 @@ func (a *Agent) printed(all []core.Printed) {
 	}
 }
 
-// progressed notes how far calls have come, for the next beat.
+// progressed notes how far calls have come, for the next beat; of followed tasks it
+// is told at once.
 func (a *Agent) progressed(all map[core.Lease]core.Progress) {
+	var now []core.TaskProgress
 	for lease, p := range all {
-		if c := a.active[lease.Task]; c != nil && c.lease == lease {
+		c := a.active[lease.Task]
+		switch {
+		case c == nil || c.lease != lease:
+		case a.followed[lease.Task]:
+			now = append(now, core.TaskProgress{Task: lease.Task, Progress: p})
+		default:
 			c.progress = &p
 		}
+	}
+	if len(now) > 0 {
+		a.up(core.UpBeat{Busy: a.busy, Progress: now})
 	}
 }

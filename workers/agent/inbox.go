@@ -71,14 +71,14 @@ func (i inbox) print(lease core.Lease, ran time.Duration, pieces []core.Piece) {
 	}, true)
 }
 
-// progress rings no bell: it is told with the next beat.
+// progress is told with the next beat, and at once of a followed task.
 func (i inbox) progress(lease core.Lease, p core.Progress) {
 	i.put(func() {
 		if i.box.progress == nil {
 			i.box.progress = map[core.Lease]core.Progress{}
 		}
 		i.box.progress[lease] = p
-	}, false)
+	}, true)
 }
 
 func (i inbox) prepare(p core.Preparation) {

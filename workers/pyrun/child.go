@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -68,6 +69,12 @@ type child struct {
 
 	calls, results, stdout, stderr int
 	notes                          int // see openNotes
+	control                        int // see openControl
+
+	strays   []stray
+	strayAt  time.Time // when to look at them again
+	strayLog time.Time // no line about them is logged before
+	strayOut int       // bytes of theirs since the last line
 
 	out  []byte // not written yet
 	cell *cell
@@ -92,7 +99,7 @@ type child struct {
 
 // spawn starts a child in a cell. The caller runs on the pool's forking thread.
 func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
-	ch := &child{cell: cell, python: c.Python, pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, notes: -1, limit: c.frameLimit()}
+	ch := &child{cell: cell, python: c.Python, pid: -1, pidfd: -1, calls: -1, results: -1, stdout: -1, stderr: -1, notes: -1, control: -1, limit: c.frameLimit()}
 	var theirs []int
 	defer func() { closeAll(theirs...) }()
 	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -115,14 +122,18 @@ func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
 	stderr, err4 := pipe(&ch.stderr, 0)
 	var err5 error
 	ch.notes, err5 = openNotes()
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	control := -1
+	var err6 error
+	ch.control, control, err6 = openControl()
+	theirs = append(theirs, control)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		ch.close()
 		return nil, err
 	}
 	for _, fd := range []int{ch.calls, ch.results} {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, pipeSize) // smaller ones only cost wake-ups
 	}
-	files := []uintptr{uintptr(null), uintptr(stdout), uintptr(stderr), uintptr(calls), uintptr(results), uintptr(ch.stdout), uintptr(ch.stderr), uintptr(ch.notes)}
+	files := []uintptr{uintptr(null), uintptr(stdout), uintptr(stderr), uintptr(calls), uintptr(results), uintptr(ch.stdout), uintptr(ch.stderr), uintptr(ch.notes), uintptr(control)}
 	attributes := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL, PidFD: &ch.pidfd}
 	if cell.uid >= 0 {
 		attributes.Credential = credential(cell.uid)
@@ -172,7 +183,7 @@ func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
 		ch.reap()
 		return nil, err
 	}
-	setup, _ := json.Marshal(map[string]any{"max_payload": c.MaxPayload, "preload": c.Preload, "work": cell.work})
+	setup, _ := json.Marshal(map[string]any{"max_payload": c.MaxPayload, "preload": c.Preload, "work": cell.work, "guarded": true})
 	ch.out = binary.LittleEndian.AppendUint32(ch.out, uint32(len(runnerSource)))
 	ch.out = append(ch.out, runnerSource...)
 	ch.out = appendFrame(ch.out, kindSetup, setup)
@@ -292,8 +303,12 @@ func (ch *child) close() {
 		ch.held.Close()
 		ch.held = nil
 	}
-	closeAll(ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd, ch.notes)
-	ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd, ch.notes = -1, -1, -1, -1, -1, -1
+	closeAll(ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd, ch.notes, ch.control)
+	ch.calls, ch.results, ch.stdout, ch.stderr, ch.pidfd, ch.notes, ch.control = -1, -1, -1, -1, -1, -1, -1
+	for _, one := range ch.strays {
+		closeAll(one.fd)
+	}
+	ch.strays = nil
 }
 
 func closeAll(fds ...int) {

@@ -149,7 +149,7 @@ func (s *slot) enter(now time.Time) {
 // of threads and daemons left behind, only shows in the debug log.
 func (s *slot) printed(stderr bool, data []byte) {
 	if s.flight.done() && s.ch.ready {
-		s.log.Debug("output outside of any call", "pid", s.ch.pid, "stderr", stderr, "bytes", len(data), "text", toText(data[:min(len(data), 512)], 512))
+		s.overhear("", stderr, data)
 		return
 	}
 	if s.flight.rec == nil {
@@ -199,7 +199,7 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 	if f == nil || r.tag != f.tag {
 		return false, fmt.Errorf("a result for no call that runs")
 	}
-	if r.pending {
+	if r.pending || r.left {
 		s.drain()
 		drained = true
 	}
@@ -231,9 +231,14 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 	}
 	doomed := s.doom.kind != doomNone
 	s.flight.at++
+	if !doomed && r.left {
+		if err := s.ch.renew(f.Task); err != nil {
+			return drained, err
+		}
+	}
 	if !doomed {
 		s.enter(now)
-		if drained && !s.flight.done() {
+		if drained && !r.left && !s.flight.done() {
 			s.ch.send(kindAck)
 			s.ch.flush()
 		}

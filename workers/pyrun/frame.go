@@ -102,6 +102,7 @@ const (
 type reply struct {
 	tag     uint32
 	status  status
+	left    bool // the call may have left processes running: the child waits for new pipes
 	pending bool // the call printed something that may still be in the pipes
 	ns      uint64
 	json    []byte
@@ -119,6 +120,7 @@ func parseReply(data []byte) (reply, error) {
 		tag:     binary.LittleEndian.Uint32(data),
 		status:  status(data[4]),
 		pending: data[5]&1 != 0,
+		left:    data[5]&2 != 0,
 		ns:      binary.LittleEndian.Uint64(data[8:]),
 	}
 	if r.status >= statusEnd {

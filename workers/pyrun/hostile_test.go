@@ -141,6 +141,8 @@ func faultHas(text string) func(*testing.T, core.Outcome) {
 	}
 }
 
+var goodbye = source("goodbye", "import os\ndef goodbye():\n    os.killpg(0, 9)\n")
+
 func TestHostileFunctions(t *testing.T) { tryHostiles(t, newRig(t, Config{Slots: 1})) }
 
 func tryHostiles(t *testing.T, r *rig) {
@@ -165,6 +167,8 @@ func tryHostiles(t *testing.T, r *rig) {
 		})
 		r.fine()
 	}
+	r.call(goodbye, none) // with it goes what calls have left running, and its pipes
+	r.fine()
 	r.until(t, "idle", func() bool { return r.Busy() == 0 })
 	if now := openFiles(t); now > files {
 		t.Errorf("%d descriptors open, %d at the start", now, files)

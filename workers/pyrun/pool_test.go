@@ -104,6 +104,7 @@ func (r *recording) until(t testing.TB, what string, cond func() bool) {
 		}
 		select {
 		case <-news:
+		case <-time.After(20 * time.Millisecond): // not all that is waited for is told
 		case <-limit:
 			t.Fatalf("waited in vain for %s", what)
 		}

@@ -10,6 +10,7 @@ random tag, its result echoes it, and the parent does the rest.
 Standard library only, Python 3.8 or later; dill is used where it can be
 imported.
 """
+import _thread
 import collections
 import faulthandler
 import io
@@ -36,6 +37,7 @@ CALLS_FD, RESULTS_FD, STDOUT_READ_FD, STDERR_READ_FD = 3, 4, 5, 6
 HEADER = struct.Struct("<2sBBII")  # magic, kind, flags, length, crc32
 CALL = struct.Struct("<IIBB2xII16s")  # tag, body number, codec, flags, length of the arguments, attempt, task id
 NOTES_FD, NOTES_SIZE = 7, 4096  # a page where the parent finds progress; behind it Python's last words in a crash
+CONTROL_FD = 8  # a socket: the parent sends new pipes; what threads of ended calls print goes to it
 NOTES = struct.Struct("<IIddH")  # crc32 of the rest, tag, done, total, length of the note
 RESULT = struct.Struct("<IBBHQIIII")  # tag, status, flags, 0, ns, lengths of json, pickle, repr, failure
 RESULT_FLAGS = 5  # where the flags are
@@ -48,6 +50,8 @@ SETUP, BODIES, CALLS, ACK, SKIP, LIMIT, HELLO, DONE, MISS, LOAD = b"IBCAKQHRML"
 OK, EXCEPTION, UNSERIALIZABLE, UNLOADABLE, TOO_LARGE, SKIPPED, DIED = range(7)
 JSON_CODEC, DILL_CODEC = 0, 1
 PENDING = 1  # flag of a result: the call printed something the parent has not read yet
+LEFT = 2  # flag of a result: the call may have left processes running, so that the next one needs pipes of its own
+QUICK = 200_000  # ns in which no call starts a process
 FORKED = 1  # flag of a call: it runs in a fork of this process
 FORK_PATIENCE = 1000  # ms after which a silent fork is looked after: what it started may hold its pipe
 
@@ -816,9 +820,13 @@ class Child:
         if os.getpid() != self.pid:
             os._exit(0)  # a fork made by the function came back here: it is not us
         running.leave()
+        left = self.stage.left(result[4])
         pending, control = self.stage.settle()
-        result[2] = PENDING if pending else 0
+        result[2] = (PENDING if pending else 0) | (LEFT if left else 0)
         self.pipes.send(DONE, RESULT.pack(*result[:9]) + b"".join(result[9:]))
+        if left and not self.heir:
+            self.stage.renew()
+            pending = False
         if not self.heir:
             self.stage.tidy()
         return pending, control
@@ -846,9 +854,12 @@ class Child:
         os.close(read)
         if result is not None:
             self.pipes.send(DONE, result)
+            left = result[RESULT_FLAGS] & LEFT
+            if left:
+                self.stage.renew()
             _, control = self.stage.settle()
             self.stage.tidy()
-            return bool(result[RESULT_FLAGS] & PENDING), control
+            return bool(result[RESULT_FLAGS] & PENDING and not left), control
         end = Failed(DIED, None, "", heir.why)
         end.told["wait"], end.told["peak"] = heir.status, heir.peak
         return self.finish(self.failure(tag, codec, end))
@@ -862,6 +873,7 @@ class Child:
             os.close(write)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self.pid, self.heir = os.getpid(), True
+            self.stage.begin()
             self.finish(self.call(tag, number, codec, data))
             status = 0
         finally:
@@ -1067,7 +1079,7 @@ def open_notes():
 class Stage:
     """What a function finds around it, put back in order after each call."""
 
-    def __init__(self):
+    def __init__(self, guarded=False):
         self.kept = [keep(1), keep(2)]
         self.stdin = sys.stdin
         self.out, self.err = stream(1), stream(2)
@@ -1079,7 +1091,65 @@ class Stage:
         self.littered = False
         if place.watch >= 0:
             self.poll.register(place.watch, select.POLLIN)
+        self.control = None  # made when it is needed: the socket module takes 5 ms
+        self.guarded = guarded  # there is a control socket
+        if guarded:
+            os.set_inheritable(CONTROL_FD, False)
+        self.begin()
         self.set()
+
+    def begin(self):
+        """Takes what was started up to now as nothing that a call has left."""
+        self.children = children_used() if self.guarded else None
+
+    def left(self, took):
+        """Whether a call that took so long may have left processes that hold its pipes. Threads that it left are noted."""
+        if not self.guarded:
+            return False
+        if strangers or thread_count():
+            self.note_strangers()
+        if took < QUICK:
+            return False
+        used, before = children_used(), self.children
+        self.children = used
+        return used != before or has_children()
+
+    def note_strangers(self):
+        """From now on, what these threads print is no call's. A pool's thread that waits for work will print for who gives it some."""
+        others = set(map(int, os.listdir("/proc/self/task"))) - {get_native_id()}
+        threading = sys.modules.get("threading")
+        if threading is not None:
+            frames = sys._current_frames()
+            for thread in threading.enumerate():
+                if waits_for_work(frames.get(thread.ident)):
+                    others.discard(thread.native_id)
+        if others:
+            self.connect()
+            strangers.update(others)
+            self.out.__class__ = self.err.__class__ = Shared
+        strangers.intersection_update(others)  # at no time were they not noted
+
+    def connect(self):
+        global parent
+        if self.control is None:
+            import socket
+            self.control = parent = socket.socket(fileno=CONTROL_FD)
+        self.control.settimeout(None)
+
+    def renew(self):
+        """Takes new pipes for stdout and stderr: the old ones belong to what a call left running."""
+        import array
+        import socket
+        self.connect()
+        data, rights, _, _ = self.control.recvmsg(1, socket.CMSG_SPACE(4 * array.array("i").itemsize))
+        if not rights:
+            os._exit(0)  # the parent has gone, or has no more work
+        new = array.array("i", rights[0][2])
+        places = ((self.kept[0], 1), (self.kept[1], 2), (STDOUT_READ_FD,), (STDERR_READ_FD,))
+        for descriptor, targets in zip(new, places):
+            for target in targets:
+                os.dup2(descriptor, target, target < 3)
+            os.close(descriptor)
 
     def set(self):
         sys.stdin, sys.stdout, sys.stderr = self.stdin, self.out, self.err
@@ -1245,6 +1315,72 @@ class Bounds:
 bounds = place = None  # made by main
 
 
+strangers = set()  # native ids of threads that calls which have ended left running
+parent = None  # where their output goes: set with the first of them
+get_native_id = getattr(_thread, "get_native_id", lambda: 0)
+thread_count = _thread._count
+
+
+def waits_for_work(frame):
+    """Whether a thread of concurrent.futures has nothing to do."""
+    return frame is not None and frame.f_code.co_name == "_worker" and frame.f_code.co_filename.endswith(POOL)
+
+
+POOL = os.path.join("concurrent", "futures", "thread.py")
+
+
+def children_used():
+    """What ended children have used: it changes with each of them."""
+    try:
+        from resource import getrusage, RUSAGE_CHILDREN
+    except ImportError:
+        return None
+    return getrusage(RUSAGE_CHILDREN)
+
+
+def has_children():
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return True
+    except ChildProcessError:
+        return False
+
+
+class Descriptor(io.FileIO):
+    """stdout or stderr of the call that runs. Threads that another one has left do not reach it."""
+
+    def write(self, data):
+        if strangers and get_native_id() in strangers:
+            return overheard(self.fileno(), bytes(data))
+        done, size = io.FileIO.write(self, data), len(data)
+        while done < size:  # a signal came between
+            done += io.FileIO.write(self, memoryview(data)[done:])
+        return size
+
+
+class Stream(io.TextIOWrapper):
+    """sys.stdout or sys.stderr. There is no buffer between but its own, which is written out at each line's end."""
+
+
+class Shared(Stream):
+    """A Stream once there are strangers, who must not even put anything into the buffer."""
+
+    def write(self, text):
+        if strangers and get_native_id() in strangers:
+            overheard(self.fileno(), text.encode("utf-8", "backslashreplace"))
+            return len(text)
+        return Stream.write(self, text)
+
+
+def overheard(descriptor, data):
+    """Tells the parent what a stranger prints, as far as it listens: nobody ever waits for that."""
+    try:
+        parent.send(b"%d" % descriptor + data[:4096], 0x40)  # MSG_DONTWAIT
+    except OSError:
+        pass
+    return len(data)
+
+
 def flush(target):
     try:
         target.flush()
@@ -1262,7 +1398,8 @@ def keep(descriptor):
 
 def stream(descriptor):
     """A text stream that loses no line to a crash and that no character can make fail."""
-    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    kind = Shared if strangers else Stream
+    return kind(Descriptor(descriptor, "w", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def unbuffer_c():
@@ -1320,7 +1457,7 @@ def main():
     except BaseException:  # progress is a courtesy
         faulthandler.enable(2)
     sys.modules["faasctl_task"] = task_module()
-    stage = Stage()
+    stage = Stage(setup.get("guarded", False))
     os.register_at_fork(after_in_child=leave_pipes)
     lacking = preload(setup.get("preload") or ())
     stage.settle()

@@ -54,7 +54,7 @@ const privateTmp = "67108864"
 
 // argsFD is the descriptor that bwrap reads its options from: a command line
 // could be read by every user of the machine.
-const argsFD = 8
+const argsFD = 9
 
 // newJail composes the sandbox for a pool and tries whether it holds, as a user
 // (-1: ours).

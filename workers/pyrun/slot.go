@@ -197,6 +197,7 @@ func (s *slot) wait() {
 	if s.ch.pidfd < 0 { // a kernel without pidfds: look for the child's end now and then
 		until = earlier(until, time.Now().Add(100*time.Millisecond))
 	}
+	fds, until = s.strayFDs(fds, until)
 	s.linger(fds, until)
 	s.poll(fds, until)
 	s.handle(fds)
@@ -245,6 +246,7 @@ func (s *slot) handle(fds []unix.PollFd) {
 		s.buried()
 		return
 	}
+	s.handleStrays(fds[6:])
 	s.enforce(time.Now())
 }
 

@@ -30,7 +30,10 @@ for i = 3, #ARGV, 9 do
     elseif worker ~= (r[8] or '') then
       call('HSET', key, 'wo', worker)
     end
-    if ARGV[i + 8] ~= '' then call('HSET', key, 'pg', ARGV[i + 8]) end
+    if ARGV[i + 8] ~= '' then
+      call('HSET', key, 'pg', ARGV[i + 8])
+      if call('EXISTS', K.follow .. id) == 1 then call('PUBLISH', K.hint_printed, id) end
+    end
     if r[4] == '1' then verdict = 'cancelling' end
   end
   verdicts[#verdicts + 1] = verdict

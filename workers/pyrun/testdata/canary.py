@@ -36,8 +36,8 @@ def content(path, limit=1 << 20):
 
 
 def descriptors():
-    """Those that are open, without the runner's pipes and its copies of two, the working directory and the watch over it."""
-    return [int(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 12 and os.path.exists("/proc/self/fd/" + fd)]
+    """Those that are open, without the runner's pipes and its copies of two, the working directory and the watch over it, the notes and the control socket."""
+    return [int(fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 13 and os.path.exists("/proc/self/fd/" + fd)]
 
 
 def others():
