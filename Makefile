@@ -16,7 +16,7 @@ export CGO_ENABLED := 1
 .PHONY: help deps build demo test style pytest race soak chaos fuzz bench microbench e2e captures lint clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing: libzmq with headers, redis-server, tmux, a private Python with dill
 	@.ci/deps.sh
@@ -64,14 +64,16 @@ ROUNDS ?= 3
 bench: deps build ## Ratios to Celery, RQ, Dask and process pools, measured side by side, then Go benchmarks; FULL=1 adds 1,000,000 tasks
 	$(GO) build -o bin/bench-answer ./.ci/bench/answer
 	$(PYTHON) -B .ci/bench/table.py bin/faasctl --answer bin/bench-answer --rounds $(ROUNDS) --figures bin/bench.json --markdown bin/bench.md $(if $(FULL),--full)
-	$(MAKE) microbench BENCH='$(KEYBENCH)' BENCHTIME=300ms
+	$(MAKE) microbench BENCH='$(KEYBENCH)' BENCHTIME=300ms PACKAGES='$(KEYPACKAGES)'
 
 # What the way of a task consists of, piece by piece.
 KEYBENCH = ^Benchmark(Transitions|Tasks|Outcomes|Frames|Hop|Messages|JSONRoundTrip|JSON64PerFrame|Dill64PerFrame|Fold|Submit|SubmitBatch1000|Scale|Bytes)$$
+KEYPACKAGES = ./core ./core/redisstore ./workers/pyrun ./workers/wire ./workers/zmqloop ./workers/workertest ./httpapi
 BENCH ?= .
 BENCHTIME ?= 1s
+PACKAGES ?= ./...
 microbench: ## Go benchmarks: all, or BENCH=regexp
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 ./core/... ./workers/... ./httpapi $(if $(filter .,$(BENCH)),./cli ./tui)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 -timeout 60m $(PACKAGES)
 
 e2e: deps build ## The built program as users run it: stacks, kills, terminals; without the race detector
 	$(GO) test -count=1 $(TESTFLAGS) ./cli/...
