@@ -110,8 +110,8 @@ func TestCanaryInASandbox(t *testing.T) {
 	needBwrap(t)
 	s := plantSecrets(t)
 	c := Config{
-		Python: needPython(t), Sandbox: Bwrap, ImportPath: []string{s.imports},
-		Hide: []string{filepath.Join(s.imports, ".faasctl"), filepath.Join(s.imports, "worker.key"), filepath.Join(s.dir, "token")},
+		Python: needPython(t), ImportPath: []string{s.imports},
+		Rules: Rules{Sandbox: Bwrap, Hide: []string{filepath.Join(s.imports, ".faasctl"), filepath.Join(s.imports, "worker.key"), filepath.Join(s.dir, "token")}},
 	}
 	for _, isolation := range core.Isolations {
 		saw := s.spy(t, c, isolation, "/")

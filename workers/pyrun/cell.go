@@ -132,7 +132,9 @@ type cell struct {
 	work    string      // of the child: where calls start, and their TMPDIR
 	rlimits core.Limits // in force on the child as a process
 	slot    *quarters
-	gone    bool
+
+	launchers int // processes of the sandbox, which are nobody's
+	gone      bool
 }
 
 // newCell makes a cell in a slot's quarters.
@@ -255,11 +257,15 @@ func (c *cell) tasks(pid int) (n int) {
 			n += p.threads
 		}
 	}
-	return n
+	return n - c.launchers
 }
 
 // signal sends a signal to a child and what it started.
 func (c *cell) signal(pid int, sig unix.Signal) {
+	if c.launchers > 0 && sig != unix.SIGKILL {
+		c.signalInside(pid, sig)
+		return
+	}
 	_ = unix.Kill(-pid, sig)
 	_ = unix.Kill(pid, sig) // between fork and setpgid there is no group yet
 	switch {
@@ -273,6 +279,17 @@ func (c *cell) signal(pid int, sig unix.Signal) {
 		c.group.end()
 	default:
 		endTree(pid)
+	}
+}
+
+// signalInside sends a signal to what runs in a sandbox, and not to the sandbox
+// itself, whose end would be the end of all: to its launcher and that one's
+// child, which is the first process inside.
+func (c *cell) signalInside(launcher int, sig unix.Signal) {
+	for _, one := range c.processes(launcher) {
+		if p, ok := readProcess(strconv.Itoa(one)); ok && one != launcher && p.parent != launcher {
+			_ = unix.Kill(one, sig)
+		}
 	}
 }
 
@@ -320,7 +337,7 @@ const elbow = 32
 // there is any.
 func (c *cell) limit(pid int, l core.Limits) (data, processes uint64, change bool, err error) {
 	grouped := l
-	if l.Processes > 0 && c.group.pids != "" { // the dead count there until somebody has looked at them
+	if l.Processes > 0 && c.group.pids != "" { // the dead count there until somebody has looked at them, and launchers do
 		grouped.Processes += max(0, c.group.tasks()-c.tasks(pid))
 	}
 	if err := c.group.limit(grouped); err != nil {

@@ -155,7 +155,7 @@ func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
 		files, theirs = append(files, uintptr(read)), append(theirs, read)
 		program, words, visible = jail.program, append([]string{"bwrap", "--args", strconv.Itoa(argsFD), "--"}, words...), []string{}
 		attributes.Setpgid, attributes.Setsid = false, true // no terminal either
-		ch.jailed = true
+		ch.jailed, cell.launchers = true, launchers
 	}
 	closeOnExec()
 	ch.pid, err = syscall.ForkExec(program, words, &syscall.ProcAttr{Dir: cell.work, Env: visible, Files: files, Sys: attributes})
@@ -178,10 +178,6 @@ func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
 			ch.reap()
 			return nil, fmt.Errorf("tell %s what to do: %w", program, err)
 		}
-	}
-	if err := cell.admit(ch.pid); err != nil {
-		ch.reap()
-		return nil, err
 	}
 	setup, _ := json.Marshal(map[string]any{"max_payload": c.MaxPayload, "preload": c.Preload, "work": cell.work, "guarded": true})
 	ch.out = binary.LittleEndian.AppendUint32(ch.out, uint32(len(runnerSource)))
@@ -319,15 +315,9 @@ func closeAll(fds ...int) {
 	}
 }
 
-// grown reports whether the process holds more than limit bytes for itself.
-func (ch *child) grown(limit int64) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", ch.pid))
-	var size, resident, shared int64
-	if _, scanned := fmt.Sscan(string(text), &size, &resident, &shared); err != nil || scanned != nil {
-		return false
-	}
-	return (resident-shared)*int64(os.Getpagesize()) > limit
-}
+// grown reports whether the child and what it has left running hold more than
+// limit bytes for themselves.
+func (ch *child) grown(limit int64) bool { return ch.cell.memory(ch.pid, limit) > limit }
 
 // weigh notes the most memory that the child has had so far. Of one in a sandbox
 // that cannot be told: what we started is its launcher.

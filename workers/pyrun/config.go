@@ -47,6 +47,30 @@ type Config struct {
 	// which includes importing dill. Default: 30 s, with Preload 2 min.
 	StartTimeout time.Duration
 
+	// Logger gets what concerns the children rather than a task. Default: none
+	// (discarded).
+	Logger *slog.Logger
+
+	bare bool // tests: as if the system had no control groups
+}
+
+// Rules are what a worker's operator says about how functions run. The zero
+// value lets them do what the worker's own user may.
+type Rules struct {
+	// Environments makes what functions depend on. Default: none, so that functions
+	// that depend on packages cannot be run.
+	Environments Environments
+
+	// Ceiling is the most that any call may use, whatever its function says, and
+	// how far calls are kept apart at least. Default: no limit.
+	Ceiling core.Limits
+
+	// RunAs says who functions run as, where the worker is root: "none" is root,
+	// "auto" one unprivileged user per slot where that user can read the
+	// interpreter and the import paths, and a range of user ids, 70000-70099,
+	// insists on it. Default: none.
+	RunAs string
+
 	// SetupTimeout is how long a function's setup() may take, which a child runs
 	// once before its first call. It is not part of the call's time-out.
 	// Default: 5 min.
@@ -75,30 +99,31 @@ type Config struct {
 	// Hide lists paths that no function in a sandbox may see, wherever they lie:
 	// data, keys, tokens. Default: none.
 	Hide []string
-
-	// Logger gets what concerns the children rather than a task. Default: none
-	// (discarded).
-	Logger *slog.Logger
-
-	bare bool // tests: as if the system had no control groups
 }
 
-// Rules are what a worker's operator says about how functions run. The zero
-// value lets them do what the worker's own user may.
-type Rules struct {
-	// Environments makes what functions depend on. Default: none, so that functions
-	// that depend on packages cannot be run.
-	Environments Environments
-
-	// Ceiling is the most that any call may use, whatever its function says, and
-	// how far calls are kept apart at least. Default: no limit.
-	Ceiling core.Limits
-
-	// RunAs says who functions run as, where the worker is root: "none" is root,
-	// "auto" one unprivileged user per slot where that user can read the
-	// interpreter and the import paths, and a range of user ids, 70000-70099,
-	// insists on it. Default: none.
-	RunAs string
+// CheckIsolation reports what of the rules about sandbox, modules and recycling
+// makes no sense.
+func (r Rules) CheckIsolation() error {
+	switch {
+	case r.SetupTimeout < 0:
+		return core.Errorf(core.ErrInvalid, "", "a time-out for setup() of %s is negative", r.SetupTimeout)
+	case r.RecycleAfter < 0 || r.RecycleMemory < 0:
+		return core.Errorf(core.ErrInvalid, "", "a process cannot be replaced after a negative number of calls or bytes").
+			WithHint("0 = never")
+	case r.Sandbox != "" && r.Sandbox != NoSandbox && r.Sandbox != Bwrap:
+		return core.Errorf(core.ErrInvalid, "", "a sandbox cannot be %q", clip(r.Sandbox, 32)).WithHint("choose none or bwrap")
+	}
+	for _, name := range r.Preload {
+		if !moduleName.MatchString(name) {
+			return core.Errorf(core.ErrInvalid, "", "%q is no name of a module", clip(name, 64)).WithHint("such as --preload numpy or --preload app.models")
+		}
+	}
+	for _, share := range r.Share {
+		if _, _, err := parseShare(share); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c Config) withDefaults() Config {
@@ -143,19 +168,11 @@ func (c Config) validate() error {
 		return core.Errorf(core.ErrInvalid, "", "%d worker slots are not between 1 and %d", c.Slots, maxSlots)
 	case c.MaxPayload < 1 || c.MaxPayload > 1<<30:
 		return core.Errorf(core.ErrInvalid, "", "a payload limit of %d bytes is not between 1 and 1 GiB", c.MaxPayload)
-	case c.Grace < 0 || c.StartTimeout < 0 || c.SetupTimeout < 0:
+	case c.Grace < 0 || c.StartTimeout < 0:
 		return core.Errorf(core.ErrInvalid, "", "a duration is negative")
-	case c.RecycleAfter < 0 || c.RecycleMemory < 0:
-		return core.Errorf(core.ErrInvalid, "", "a child cannot be replaced after a negative number of calls or bytes").
-			WithHint("0 = never")
 	}
-	if c.Sandbox != "" && c.Sandbox != NoSandbox && c.Sandbox != Bwrap {
-		return core.Errorf(core.ErrInvalid, "", "a sandbox cannot be %q", clip(c.Sandbox, 32)).WithHint("choose none or bwrap")
-	}
-	for _, name := range c.Preload {
-		if !moduleName.MatchString(name) {
-			return core.Errorf(core.ErrInvalid, "", "%q is no name of a module", clip(name, 64)).WithHint("such as --preload numpy or --preload app.models")
-		}
+	if err := c.CheckIsolation(); err != nil {
+		return err
 	}
 	if err := c.Ceiling.Validate(); err != nil {
 		return err

@@ -261,6 +261,9 @@ func (s *slot) died(r reply, f *flying) (core.Result, error) {
 		return core.Result{}, fmt.Errorf("an end that cannot be read: %w", err)
 	}
 	failure := crashed(told.Wait, s.flight.lines())
+	if told.Wait.Signaled() && s.ch.cell.group.outOfMemory() {
+		failure = outOfMemory(f.limits.Memory, s.flight.lines())
+	}
 	if told.Message != "" {
 		failure.Message = "the process was ended because of " + clip(told.Message, maxMessage)
 	}

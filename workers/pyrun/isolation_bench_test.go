@@ -23,7 +23,7 @@ func eachIsolation(b *testing.B, run func(b *testing.B, c Config, i core.Isolati
 				if sandbox == Bwrap {
 					needBwrap(b)
 				}
-				run(b, Config{Sandbox: sandbox, Rules: Rules{Ceiling: core.Limits{Isolation: isolation}}}, isolation)
+				run(b, Config{Rules: Rules{Sandbox: sandbox, Ceiling: core.Limits{Isolation: isolation}}}, isolation)
 			})
 		}
 	}
@@ -57,7 +57,7 @@ func BenchmarkChildStart(b *testing.B) {
 			if sandbox == Bwrap {
 				needBwrap(b)
 			}
-			r := newRig(b, Config{Sandbox: sandbox})
+			r := newRig(b, Config{Rules: Rules{Sandbox: sandbox}})
 			r.fine()
 			die := source("f", "import os\ndef f():\n    os._exit(0)\n")
 			for b.Loop() {
@@ -101,7 +101,7 @@ func BenchmarkIdleChild(b *testing.B) {
 			if sandbox == Bwrap {
 				needBwrap(b)
 			}
-			r := newRig(b, Config{Slots: slots, Sandbox: sandbox})
+			r := newRig(b, Config{Slots: slots, Rules: Rules{Sandbox: sandbox}})
 			calls := make([]core.Assignment, slots)
 			for i := range calls { // one for each slot
 				calls[i] = assign(source("f", "import time\ndef f():\n    time.sleep(0.5)\n"), none)

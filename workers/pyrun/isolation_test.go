@@ -217,7 +217,7 @@ func TestMixedIsolationFindsItsChildren(t *testing.T) {
 }
 
 func TestRecycleAfterCalls(t *testing.T) {
-	r := newRig(t, Config{RecycleAfter: 3})
+	r := newRig(t, Config{Rules: Rules{RecycleAfter: 3}})
 	f := source("f", "import os\ndef f():\n    return os.getpid()\n")
 	var batch []core.Assignment
 	for range 20 {
@@ -245,7 +245,7 @@ func TestRecycleAfterCalls(t *testing.T) {
 }
 
 func TestRecycleMemory(t *testing.T) {
-	r := newRig(t, Config{RecycleMemory: 64 << 20})
+	r := newRig(t, Config{Rules: Rules{RecycleMemory: 64 << 20}})
 	f := source("f", "import os\nkept = []\ndef f(mib):\n    kept.append(b'x' * (mib << 20))\n    return os.getpid()\n")
 	pid := func(mib int) string {
 		o := r.call(f, fmt.Sprintf("[[%d], {}]", mib))
@@ -265,7 +265,7 @@ func TestRecycleMemory(t *testing.T) {
 
 // A cancel or a stop while a child is replaced finds the calls that wait.
 func TestCancelWhileReplaced(t *testing.T) {
-	r := newRig(t, Config{RecycleAfter: 1})
+	r := newRig(t, Config{Rules: Rules{RecycleAfter: 1}})
 	for range 20 {
 		a, b := assign(double, "[[1], {}]"), assign(double, "[[2], {}]")
 		r.Start([]core.Assignment{a, b}, r)
@@ -320,7 +320,7 @@ func TestWhatIsNoSetup(t *testing.T) {
 
 func TestSetupThatFails(t *testing.T) {
 	for _, isolation := range core.Isolations {
-		r := newRig(t, Config{SetupTimeout: 300 * time.Millisecond})
+		r := newRig(t, Config{Rules: Rules{SetupTimeout: 300 * time.Millisecond}})
 		a := isolated(source("f", "def setup():\n    raise ConnectionError('no model here')\ndef f():\n    return 1\n"), isolation)
 		o := r.ask(a)
 		if f := o.Result.Failure; f == nil || f.Kind != core.KindUnloadable || f.Type != "ConnectionError" ||
@@ -377,7 +377,7 @@ func (j *journal) String() string {
 func TestPreload(t *testing.T) {
 	var log journal
 	r := newRig(t, Config{
-		Slots: 2, Preload: []string{"wave", "email.mime", "no_such_module", "wave"}, RecycleAfter: 1,
+		Slots: 2, Rules: Rules{Preload: []string{"wave", "email.mime", "no_such_module", "wave"}, RecycleAfter: 1},
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	f := source("f", "import sys\nhas = sorted({'wave', 'email.mime', 'sndhdr'} & set(sys.modules))\ndef f():\n    return has\n")
@@ -390,7 +390,7 @@ func TestPreload(t *testing.T) {
 		t.Errorf("the log says it %d times:\n%s", n, log.String())
 	}
 	for _, name := range []string{"", "a b", "a.", ".a", "1a", "a;b", "a-b"} {
-		if _, err := NewPool(Config{Python: "python3", Preload: []string{name}}); core.ClassOf(err) != core.ErrInvalid {
+		if _, err := NewPool(Config{Python: "python3", Rules: Rules{Preload: []string{name}}}); core.ClassOf(err) != core.ErrInvalid {
 			t.Errorf("a module named %q: %v", name, err)
 		}
 	}

@@ -52,6 +52,9 @@ var systemFiles = []string{
 // asks for a temporary directory is given another, on disk: see arguments.
 const privateTmp = "67108864"
 
+// launchers is how many processes of bwrap there are for each child.
+const launchers = 2
+
 // argsFD is the descriptor that bwrap reads its options from: a command line
 // could be read by every user of the machine.
 const argsFD = 9
@@ -89,6 +92,24 @@ func newJail(c Config, env []string, uid int) (*jail, error) {
 		}
 	}
 	return j, nil
+}
+
+// TrySandbox makes a sandbox for the interpreters of c and looks around in it. It
+// returns the launcher's version.
+func TrySandbox(c Config) (version string, err error) {
+	c = c.withDefaults()
+	env, err := childEnv(c)
+	if err != nil {
+		return "", err
+	}
+	j, err := newJail(c, env, -1)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, j.program, "--version").Output()
+	return toText([]byte(strings.TrimSpace(string(out))), 64), err
 }
 
 // compose lists the options.

@@ -28,12 +28,12 @@ func needBwrap(t testing.TB) {
 // Every hostile function ends in a sandbox as it does without.
 func TestHostileFunctionsInASandbox(t *testing.T) {
 	needBwrap(t)
-	tryHostiles(t, newRig(t, Config{Slots: 1, Sandbox: Bwrap}))
+	tryHostiles(t, newRig(t, Config{Slots: 1, Rules: Rules{Sandbox: Bwrap}}))
 }
 
 func TestIsolationInASandbox(t *testing.T) {
 	needBwrap(t)
-	r := newRig(t, Config{Sandbox: Bwrap})
+	r := newRig(t, Config{Rules: Rules{Sandbox: Bwrap, RecycleMemory: 64 << 20}})
 	var first, second trace
 	for _, isolation := range core.Isolations {
 		r.answer(isolated(trail, isolation), &first)
@@ -42,13 +42,71 @@ func TestIsolationInASandbox(t *testing.T) {
 			t.Errorf("%s: %+v, then %+v", isolation, first, second)
 		}
 	}
+	hold := source("f", "kept = []\ndef f():\n    kept.append(b'x' * (100 << 20))\n    return len(kept)\n")
+	for range 2 {
+		if o := r.call(hold, none); string(o.Result.JSON) != "1" {
+			t.Errorf("a child that holds 100 MiB was kept: %s %+v", o.Result.JSON, o.Result.Failure)
+		}
+	}
+}
+
+// A cancelled call in a sandbox has its grace: the signal is for it, not for the
+// sandbox.
+func TestGraceInASandbox(t *testing.T) {
+	needBwrap(t)
+	r := newRig(t, Config{Rules: Rules{Sandbox: Bwrap}})
+	f := source("f", "import signal, time\ndef f():\n    told = []\n    signal.signal(15, lambda *_: told.append(1))\n    print('here', flush=True)\n"+
+		"    while not told: time.sleep(0.01)\n    print('in its grace', flush=True)\n")
+	for _, isolation := range core.Isolations {
+		a := isolated(f, isolation)
+		r.Start([]core.Assignment{a}, r)
+		r.begun(t, a.Task)
+		time.Sleep(300 * time.Millisecond) // into the function; nothing it could tell us by
+		r.Cancel([]core.TaskID{a.Task}, 10*time.Second)
+		o := r.outcome(t, a.Task)
+		if o.State != core.Cancelled || !strings.Contains(string(o.Output.Stdout.Head), "in its grace") {
+			t.Errorf("%s: ended %s, printed %q", isolation, o.State, o.Output.Stdout.Head)
+		}
+	}
+	r.fine()
+}
+
+// Limits are the call's: the sandbox's own processes do not count.
+func TestLimitsInASandbox(t *testing.T) {
+	needBwrap(t)
+	r := newRig(t, Config{Rules: Rules{Sandbox: Bwrap}})
+	enforced := r.Enforces()
+	if enforced.Sandbox != Bwrap || enforced.Stop != "pid namespace" {
+		t.Errorf("in force: %+v", enforced)
+	}
+	for _, isolation := range core.Isolations {
+		a := isolated(source("f", "import subprocess\ndef f():\n    return subprocess.call(['true'])\n"), isolation)
+		a.Processes = 2
+		for range 2 {
+			a.Task = core.NewTaskID()
+			if o := r.ask(a); string(o.Result.JSON) != "0" {
+				t.Errorf("%s, one process more: %s %+v", isolation, o.Result.JSON, o.Result.Failure)
+			}
+		}
+		a = isolated(source("f", "kept = []\ndef f():\n    for _ in range(200): kept.append(b'x' * (8 << 20))\n"), isolation)
+		a.Memory = 256 << 20
+		if o := r.ask(a); o.Result.Failure == nil || o.Result.Failure.Kind != core.KindMemory {
+			t.Errorf("%s, too much memory: ended %s: %+v", isolation, o.State, o.Result.Failure)
+		}
+		a = isolated(source("f", "def f():\n    while True: pass\n"), isolation)
+		a.CPUSeconds = 0.3
+		if o := r.ask(a); o.Result.Failure == nil || o.Result.Failure.Kind != core.KindTimeout {
+			t.Errorf("%s, too much processor time: ended %s: %+v", isolation, o.State, o.Result.Failure)
+		}
+	}
+	r.fine()
 }
 
 // What functions need works inside: temporary files, subprocesses, threads,
 // locks shared between processes, time zones, certificates.
 func TestWorkInASandbox(t *testing.T) {
 	needBwrap(t)
-	r := newRig(t, Config{Sandbox: Bwrap})
+	r := newRig(t, Config{Rules: Rules{Sandbox: Bwrap}})
 	for name, text := range map[string]string{
 		"temp":            "import os, tempfile\ndef f():\n    with tempfile.NamedTemporaryFile() as t: t.write(b'x'); return t.name.startswith(os.environ['TMPDIR'])\n",
 		"/tmp":            "def f():\n    open('/tmp/x', 'w').write('x'); return open('/tmp/x').read() == 'x'\n",
@@ -74,7 +132,7 @@ func TestWorkInASandbox(t *testing.T) {
 // process group and session.
 func TestNothingSurvivesASandbox(t *testing.T) {
 	needBwrap(t)
-	r := newRig(t, Config{Sandbox: Bwrap})
+	r := newRig(t, Config{Rules: Rules{Sandbox: Bwrap}})
 	mark := filepath.Base(t.TempDir()) + "-daemon"
 	text := "import os, subprocess, sys, time\ndef f(mark):\n" +
 		"    subprocess.Popen(['setsid', 'env', '-i', sys.executable, '-c', 'import time; time.sleep(600)', mark])\n" +
@@ -115,7 +173,7 @@ func TestShare(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := newRig(t, Config{Sandbox: Bwrap, Share: []string{filepath.Join(dir, "read"), filepath.Join(dir, "write:rw")}})
+	r := newRig(t, Config{Rules: Rules{Sandbox: Bwrap, Share: []string{filepath.Join(dir, "read"), filepath.Join(dir, "write:rw")}}})
 	text := "import os\ndef f(dir):\n    can = []\n    for name in ('read', 'write', 'other'):\n        path = os.path.join(dir, name)\n" +
 		"        can.append(os.path.exists(path + '/file'))\n        try:\n            open(path + '/new', 'w').close()\n            can.append(True)\n        except OSError:\n            can.append(False)\n    return can\n"
 	if o := r.call(source("f", text), `[["`+dir+`"], {}]`); string(o.Result.JSON) != "[true,false,true,true,false,false]" {
@@ -125,7 +183,7 @@ func TestShare(t *testing.T) {
 		t.Error(err)
 	}
 	for _, share := range []string{"/", "/no/such/place", ""} {
-		_, err := NewPool(Config{Python: needPython(t), Sandbox: Bwrap, Share: []string{share}})
+		_, err := NewPool(Config{Python: needPython(t), Rules: Rules{Sandbox: Bwrap, Share: []string{share}}})
 		if core.ClassOf(err) != core.ErrInvalid && share != "" {
 			t.Errorf("--share %q: %v", share, err)
 		}
@@ -185,12 +243,12 @@ func TestSandboxThatDoesNotHold(t *testing.T) {
 			}
 			t.Setenv("PATH", bin+":"+path)
 		}
-		_, err := NewPool(Config{Python: python, Sandbox: Bwrap})
+		_, err := NewPool(Config{Python: python, Rules: Rules{Sandbox: Bwrap}})
 		if core.ClassOf(err) != core.ErrUnavailable || !strings.Contains(err.Error(), c.says) || !strings.Contains(core.HintOf(err), "--sandbox none") {
 			t.Errorf("%s: %v (%s)", name, err, core.HintOf(err))
 		}
 	}
-	if _, err := NewPool(Config{Python: python, Sandbox: "jail"}); core.ClassOf(err) != core.ErrInvalid {
+	if _, err := NewPool(Config{Python: python, Rules: Rules{Sandbox: "jail"}}); core.ClassOf(err) != core.ErrInvalid {
 		t.Errorf("an unknown sandbox: %v", err)
 	}
 }
