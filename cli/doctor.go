@@ -40,7 +40,7 @@ func doctorCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
 		Name: "doctor", Category: catWatch, Usage: "look for what faasctl needs here, and say what to type",
 		Description: "Exit code 0, or 8 when something that faasctl up needs is missing.",
-		Flags:       append(urlFlags(), flagData(), flagListen(), pythonsFlag(), outputFlag("table", "json")),
+		Flags:       append(urlFlags(), flagData(), flagListen(), pythonsFlag(), preloadFlag(), outputFlag("table", "json")),
 		Action: func(c *urfave.Context) error {
 			as, err := format(c, "table", "json")
 			if err != nil {
@@ -65,9 +65,14 @@ func (e *environment) examine(c *urfave.Context) ([]check, error) {
 		return nil, err
 	}
 	checks := checkPython(c.Context, c.StringSlice("python"))
-	checks = append(checks, checkBounds(c)...)
-	if python, _, err := pyrun.Find(c.Context, firstOf(c.StringSlice("python"))); err == nil {
-		checks = append(checks, checkEnvironments(c.Context, python, os.Getenv("FAASCTL_ENVIRONMENTS")))
+	sandbox := make(chan check, 1)
+	pythons, _, unusable := pyrun.FindAll(c.Context, c.StringSlice("python"))
+	if unusable == nil { // checkPython has told otherwise
+		go func() { sandbox <- checkSandbox(pythons) }()
+		checks = append(checks, checkBounds(pythons)...)
+		checks = append(checks, <-sandbox)
+		checks = append(checks, checkPreload(c, pythons)...)
+		checks = append(checks, checkEnvironments(c.Context, pythons[0], os.Getenv("FAASCTL_ENVIRONMENTS")))
 	}
 	checks = append(checks, checkZMQ(), checkRedis(c.Context))
 	checks = append(checks, e.checkData(data)...)
@@ -77,13 +82,6 @@ func (e *environment) examine(c *urfave.Context) ([]check, error) {
 		checks = append(checks, e.checkStore(c)...)
 	}
 	return checks, nil
-}
-
-func firstOf(words []string) string {
-	if len(words) == 0 {
-		return ""
-	}
-	return words[0]
 }
 
 // diagnosis prints the checks and turns them into an exit code.
@@ -145,11 +143,7 @@ func checkPython(ctx context.Context, wanted []string) []check {
 }
 
 // checkBounds tells what holds functions within bounds on this machine.
-func checkBounds(c *urfave.Context) []check {
-	pythons, _, err := pyrun.FindAll(c.Context, c.StringSlice("python"))
-	if err != nil {
-		return nil // checkPython has told
-	}
+func checkBounds(pythons []core.Interpreter) []check {
 	found, why, err := pyrun.Survey(pyrun.Config{Interpreters: pythons, Rules: pyrun.Rules{RunAs: "auto"}})
 	if err != nil {
 		return []check{failing("functions", err.Error(), core.HintOf(err))}

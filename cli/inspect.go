@@ -69,8 +69,12 @@ func explainSyntax(err error) error {
 	return core.Errorf(core.ErrInvalid, "", "%s", text)
 }
 
-// choose picks the function that was asked for, or the only one.
+// choose picks the function that was asked for, or the only one. A setup() that
+// is there for another one does not count.
 func choose(path, entry string, found []pyrun.Def) (pyrun.Def, error) {
+	if entry == "" && len(found) > 1 {
+		found = slices.DeleteFunc(found, func(d pyrun.Def) bool { return d.Hook })
+	}
 	at := slices.IndexFunc(found, func(d pyrun.Def) bool { return d.Name == entry })
 	switch {
 	case at >= 0:

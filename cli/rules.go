@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,12 +13,12 @@ import (
 
 // ruleFlags are what the operator of a worker says about how functions run on it.
 func ruleFlags() []urfave.Flag {
-	return append(environmentFlags(),
+	return slices.Concat(environmentFlags(), []urfave.Flag{
 		&urfave.StringFlag{Name: "memory", Usage: "`SIZE` that any call may have at most, whatever its function says; 0 = no ceiling"},
 		&urfave.Float64Flag{Name: "cpu-seconds", Usage: "processor time that any call may use at most; 0 = no ceiling"},
 		&urfave.IntFlag{Name: "processes", Usage: "at most `N` processes and threads of any call at once; 0 = no ceiling"},
 		&urfave.StringFlag{Name: "run-as", Value: "auto", EnvVars: []string{"FAASCTL_RUN_AS"}, Usage: "as root, `USERS` that functions run as: auto (one unprivileged user per slot, where it can read Python and the import paths), none, or a range of user ids such as 70000-70099"},
-	)
+	}, isolationFlags())
 }
 
 // graceFlag is of dispatchers: it is they who have calls cancelled.
@@ -55,7 +56,8 @@ func readRules(c *urfave.Context) (pyrun.Rules, error) {
 	if err := rules.CheckRunAs(); err != nil {
 		return rules, usageOf("--run-as", err)
 	}
-	return rules, nil
+	err := readIsolation(c, &rules)
+	return rules, err
 }
 
 // ruleWords are the flags that say the same to a worker that is hired.
@@ -70,7 +72,7 @@ func ruleWords(rules pyrun.Rules) []string {
 			words = append(words, limit.flag, limit.value)
 		}
 	}
-	return words
+	return append(words, isolationWords(rules)...)
 }
 
 // enforcementRows tell what a worker has in force.
@@ -82,5 +84,9 @@ func enforcementRows(e *core.Enforcement, add func(name, value string)) {
 	add("stops by", e.Stop)
 	add("limits by", "memory: "+e.Memory+"; processor time: "+e.CPU+"; processes: "+e.Processes)
 	add("sandbox", e.Sandbox)
-	describeLimits(e.Ceiling, func(name, value string) { add(name, value+" (ceiling)") })
+	describeLimits(e.Ceiling, func(name, value string) {
+		if value != "" {
+			add(name, value+" (ceiling)")
+		}
+	})
 }

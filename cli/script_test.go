@@ -17,6 +17,7 @@ import (
 
 	"faasctl/core"
 	"faasctl/httpapi/client"
+	"faasctl/workers/pyrun"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -39,6 +40,7 @@ import (
 //	WHEELS              a directory with the package answers, versions 1.0 and 2.0
 //	[pythons]           a second version of Python is here: PYTHON2, its VERSION2, and
 //	                    DILL, a PYTHONPATH by which it imports dill; PYTHON and VERSION1
+//	[bwrap]             functions can be shut in here
 //	keep NAME           put what it printed on stdout into a variable
 func TestScripts(t *testing.T) {
 	if testing.Short() {
@@ -68,11 +70,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "pythons" {
-				return false, fmt.Errorf("unknown condition %s", name)
+			switch name {
+			case "pythons":
+				_, err := secondPython()
+				return err == nil, nil
+			case "bwrap":
+				return bwrapWorks(), nil
 			}
-			_, err := secondPython()
-			return err == nil, nil
+			return false, fmt.Errorf("unknown condition %s", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"stack": func(ts *testscript.TestScript, neg bool, words []string) {
@@ -95,6 +100,16 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// bwrapWorks reports whether a sandbox can be made on this machine.
+var bwrapWorks = sync.OnceValue(func() bool {
+	path, err := interpreter()
+	if err != nil {
+		return false
+	}
+	_, err = pyrun.TrySandbox(pyrun.Config{Python: path})
+	return err == nil
+})
 
 // running are the servers of one story, the latest last.
 type running []*stack

@@ -128,6 +128,7 @@ func (e *environment) readServer(c *urfave.Context) (serverConfig, error) {
 		return cfg, err
 	}
 	cfg.data, err = e.dataDir(c.String("data"))
+	cfg.rules.Hide = cfg.secrets()
 	return cfg, err
 }
 

@@ -52,6 +52,7 @@ func (e *environment) readUp(c *urfave.Context) (serverConfig, error) {
 		return cfg, err
 	}
 	if cfg.workerKey = c.String("worker-key"); cfg.workerKey != "" {
+		cfg.rules.Hide = cfg.secrets()
 		_, err = loadSecret(cfg.workerKey)
 	}
 	return cfg, err

@@ -176,6 +176,9 @@ func (e *environment) readWorker(c *urfave.Context) (serverConfig, error) {
 	if cfg.rules, err = readRules(c); err != nil {
 		return cfg, err
 	}
+	if key := c.String("curve"); key != "" {
+		cfg.rules.Hide = append(cfg.rules.Hide, key)
+	}
 	cfg.maxPayload, err = parseSize(c.String("max-payload"))
 	return cfg, err
 }

@@ -86,9 +86,8 @@ func plantSecrets(t *testing.T) secrets {
 }
 
 // spy runs a function that looks around.
-func (s secrets) spy(t *testing.T, c Config, i core.Isolation, root string) sight {
+func (s secrets) spy(t *testing.T, r *rig, i core.Isolation, root string) sight {
 	t.Helper()
-	r := newRig(t, c)
 	letters := []rune(s.word)
 	slices.Reverse(letters)
 	system := []string{"/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/bin", "/sbin", "/nix", "/gnu", "/var", "/opt", "/root/.pyenv", "/root/go", "/root/.cache"}
@@ -113,8 +112,19 @@ func TestCanaryInASandbox(t *testing.T) {
 		Python: needPython(t), ImportPath: []string{s.imports},
 		Rules: Rules{Sandbox: Bwrap, Hide: []string{filepath.Join(s.imports, ".faasctl"), filepath.Join(s.imports, "worker.key"), filepath.Join(s.dir, "token")}},
 	}
+	users := []string{"none"}
+	if os.Geteuid() == 0 {
+		users = append(users, "auto")
+	}
+	for _, c.RunAs = range users {
+		s.inside(t, c)
+	}
+}
+
+func (s secrets) inside(t *testing.T, c Config) {
+	r := newRig(t, c)
 	for _, isolation := range core.Isolations {
-		saw := s.spy(t, c, isolation, "/")
+		saw := s.spy(t, r, isolation, "/")
 		if len(saw.Found) > 0 || len(saw.Descriptors) > 0 {
 			t.Errorf("%s: from inside one sees %s, and descriptors %v", isolation, strings.Join(saw.Found, ", "), saw.Descriptors)
 		}
@@ -124,16 +134,25 @@ func TestCanaryInASandbox(t *testing.T) {
 			}
 		}
 	}
-	if o := newRig(t, c).call(source("f", "import helper\ndef f():\n    return helper.K\n"), none); string(o.Result.JSON) != "7" {
+	if o := r.call(source("f", "import helper\ndef f():\n    return helper.K\n"), none); string(o.Result.JSON) != "7" {
 		t.Errorf("the import path: %s %+v", o.Result.JSON, o.Result.Failure)
 	}
 }
 
-// The canary sees what there is to see: the same look without a sandbox finds
-// the files, where functions run as the worker's user.
+// Without a sandbox the worker's environment and descriptors are kept back all
+// the same. The canary sees what there is to see: it finds the files where
+// functions run as the worker's user, and does not where they run as another.
 func TestCanaryWithoutASandbox(t *testing.T) {
 	s := plantSecrets(t)
-	saw := s.spy(t, Config{Python: needPython(t), ImportPath: []string{s.imports}}, core.Warm, s.dir)
+	for _, users := range []string{"none", "auto"} {
+		r := newRig(t, Config{Python: needPython(t), ImportPath: []string{s.imports}, Rules: Rules{RunAs: users}})
+		s.outside(t, r)
+	}
+}
+
+func (s secrets) outside(t *testing.T, r *rig) {
+	t.Helper()
+	saw := s.spy(t, r, core.Warm, s.dir)
 	var seen []string
 	for _, found := range saw.Found {
 		kind, _, _ := strings.Cut(found, " ")
@@ -150,7 +169,10 @@ func TestCanaryWithoutASandbox(t *testing.T) {
 			t.Errorf("the canary is blind: it does not find %s: %v", kind, saw.Found)
 		}
 	}
-	if saw.UID == os.Geteuid() && !slices.Contains(seen, "file") {
-		t.Errorf("the canary is blind: it does not find files: %v", saw.Found)
+	t.Logf("as %s: %v", r.Enforces().User, seen)
+	if own := saw.UID == os.Geteuid(); own != slices.Contains(seen, "file") {
+		t.Errorf("as %s a function sees %v", r.Enforces().User, saw.Found)
+	} else if !own && (slices.Contains(seen, "memory") || slices.ContainsFunc(saw.Found, func(found string) bool { return strings.HasPrefix(found, "/proc/") })) {
+		t.Errorf("as %s a function sees %v", r.Enforces().User, saw.Found)
 	}
 }

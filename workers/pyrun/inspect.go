@@ -32,6 +32,7 @@ type Def struct {
 	Doc       string `json:"doc"`       // first paragraph of its docstring
 	Async     bool   `json:"async"`
 	Line      int    `json:"line"`
+	Hook      bool   `json:"hook"` // a setup() that runs before the others' first call
 }
 
 // SyntaxError is why a file is not Python.

@@ -40,6 +40,12 @@ def paragraph(doc):
     return " ".join((doc or "").strip().split("\n\n")[0].split())
 
 
+def needs_arguments(args):
+    """Whether a function cannot be called without: the runner calls a setup() that can, before the first call."""
+    positional = len(getattr(args, "posonlyargs", ())) + len(args.args)
+    return positional > len(args.defaults) or None in args.kw_defaults
+
+
 def functions(source, tree):
     tokens = list(tokenize.tokenize(io.BytesIO(source).readline))
     found = {}
@@ -49,6 +55,7 @@ def functions(source, tree):
             found[node.name] = {
                 "name": node.name, "signature": signature(tokens, node), "doc": paragraph(ast.get_docstring(node)),
                 "async": isinstance(node, ast.AsyncFunctionDef), "line": node.lineno,
+                "hook": node.name == "setup" and not needs_arguments(node.args),
             }
     return list(found.values())
 

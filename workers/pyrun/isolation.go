@@ -1,7 +1,11 @@
 package pyrun
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
+	"time"
 
 	"faasctl/core"
 )
@@ -85,6 +89,28 @@ func (s *slot) room(i core.Isolation) int {
 		return min(n-s.ch.served, frameCalls)
 	}
 	return frameCalls
+}
+
+// TryPreload imports modules in an interpreter as a child would, and returns why
+// those failed that did, by name.
+func TryPreload(ctx context.Context, python string, modules []string) (lacking map[string]string, err error) {
+	const try = `import json, sys
+lacking = {}
+for name in sys.argv[1:]:
+    try:
+        __import__(name)
+    except BaseException as error:
+        lacking[name] = "%s: %s" % (type(error).__name__, error)
+print("\n" + json.dumps(lacking))
+`
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	out, err := runScript(ctx, python, script{source: try, args: modules})
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return lacking, json.Unmarshal([]byte(lines[len(lines)-1]), &lacking)
 }
 
 // pick takes the idle slot out that a call costs least: of those with the same

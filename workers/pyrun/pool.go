@@ -87,11 +87,7 @@ func NewPool(c Config) (*Pool, error) {
 	p := &Pool{config: c, env: env, bounds: bounds, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{},
 		orderly: make(chan struct{}, 1), environments: map[string]*environment{}}
 	if c.Sandbox == Bwrap {
-		uid := -1
-		if !bounds.users.none() {
-			uid = bounds.users.first
-		}
-		if p.jail, err = newJail(c, env, uid); err != nil {
+		if p.jail, err = newJail(c, env, bounds.users.one()); err != nil {
 			return nil, err
 		}
 	}

@@ -24,6 +24,14 @@ var autoUsers = users{60578, 61183}
 
 func (u users) none() bool { return u.first == 0 }
 
+// one is a user to try things as; -1: ours.
+func (u users) one() int {
+	if u.none() {
+		return -1
+	}
+	return u.first
+}
+
 func (u users) String() string {
 	if u.none() {
 		if os.Geteuid() == 0 {

@@ -102,7 +102,11 @@ func TrySandbox(c Config) (version string, err error) {
 	if err != nil {
 		return "", err
 	}
-	j, err := newJail(c, env, -1)
+	users, _, err := chooseUsers(c)
+	if err != nil {
+		return "", err
+	}
+	j, err := newJail(c, env, users.one())
 	if err != nil {
 		return "", err
 	}
@@ -136,6 +140,9 @@ func (j *jail) compose(c Config, needs []string) error {
 	}
 	if c.Environments != nil {
 		v.add("--ro-bind-try", c.Environments.Dir())
+	}
+	if c.Environments != nil { // what functions depend on; more come while children live
+		v.add("--ro-bind", c.Environments.Dir())
 	}
 	for _, share := range c.Share {
 		path, writable, err := parseShare(share)
