@@ -260,8 +260,11 @@ func (s *slot) died(r reply, f *flying) (core.Result, error) {
 	if err := json.Unmarshal(r.failure, &told); err != nil {
 		return core.Result{}, fmt.Errorf("an end that cannot be read: %w", err)
 	}
+	if told.Message != "" { // it may have ended by itself before it was hit
+		told.Wait = syscall.WaitStatus(syscall.SIGKILL)
+	}
 	failure := crashed(told.Wait, s.flight.lines())
-	if told.Wait.Signaled() && s.ch.cell.group.outOfMemory() {
+	if told.Message == "" && told.Wait.Signaled() && s.ch.cell.group.outOfMemory() {
 		failure = outOfMemory(f.limits.Memory, s.flight.lines())
 	}
 	if told.Message != "" {
