@@ -25,6 +25,12 @@ var resultCases = map[string]func(*fixture){
 		if want := []core.State{core.Completed, core.Failed, core.Queued, core.Cancelled, core.Queued, ""}; !slices.Equal(got, want) {
 			f.Errorf("ended: %q, want %q", got, want)
 		}
+		many := append(f.submitted(fn.ID, 30), asked...) // a store may look at many in another way
+		got, err = f.Ended(f.ctx, many)
+		f.must(err)
+		if want := append(slices.Repeat([]core.State{core.Queued}, 30), core.Completed, core.Failed, core.Queued, core.Cancelled, core.Queued, ""); !slices.Equal(got, want) {
+			f.Errorf("ended, of many: %q, want %q", got, want)
+		}
 		if none, err := f.Ended(f.ctx, nil); err != nil || len(none) != 0 {
 			f.Errorf("of none: %v, %v", none, err)
 		}

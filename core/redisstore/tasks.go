@@ -265,10 +265,16 @@ func (s *Store) ResultsUpTo(ctx context.Context, ids []core.TaskID, maxBytes int
 }
 
 // Ended implements core.TaskStore: the indexes tell it for many tasks at once. Who is
-// asked about has mostly been completed, so that is looked up first, and the rest only
-// for those that have not.
+// asked about has mostly been completed, so that of many that is looked up first, and
+// the rest only for those that have not. For a few, a round trip costs more.
 func (s *Store) Ended(ctx context.Context, ids []core.TaskID) ([]core.State, error) {
+	const few = 16
 	found := make([]core.State, len(ids))
+	// All tasks first, what has ended later: one that ends meanwhile is not taken for unknown.
+	all := []core.State{core.Queued, core.Completed, core.Failed, core.Cancelled}
+	if len(ids) <= few {
+		return found, s.standIn(ctx, ids, found, all...)
+	}
 	if err := s.standIn(ctx, ids, found, core.Completed); err != nil {
 		return nil, err
 	}
@@ -283,8 +289,7 @@ func (s *Store) Ended(ctx context.Context, ids []core.TaskID) ([]core.State, err
 		return found, nil
 	}
 	states := make([]core.State, len(rest))
-	// All tasks first, what has ended later: one that ends meanwhile is not taken for unknown.
-	if err := s.standIn(ctx, rest, states, core.Queued, core.Completed, core.Failed, core.Cancelled); err != nil {
+	if err := s.standIn(ctx, rest, states, all...); err != nil {
 		return nil, err
 	}
 	for i, place := range places {
