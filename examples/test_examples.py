@@ -13,10 +13,11 @@ import fails
 import fetch_async
 import image
 import pi
+import primes
 import wordcount
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MODULES = [fails, fetch_async, image, pi, wordcount]
+MODULES = [fails, fetch_async, image, pi, primes, wordcount]
 
 
 class Examples(unittest.TestCase):
@@ -51,6 +52,17 @@ class Examples(unittest.TestCase):
         self.assertEqual(estimate, pi.pi(100_000, seed=7))
         with self.assertRaises(ValueError):
             pi.pi(0)
+
+    def test_primes(self):
+        def slowly(limit):
+            return [n for n in range(2, limit + 1) if all(n % d for d in range(2, n))]
+        for limit in (0, 1, 2, 3, 10, 97, 100, 500):
+            want = slowly(limit)
+            for block in (1, 7, 100, 1000):
+                with contextlib.redirect_stdout(io.StringIO()):
+                    self.assertEqual(primes.primes(limit, block), {"count": len(want), "largest": want[-1] if want else 0})
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(primes.primes(1_000_000), {"count": 78498, "largest": 999983})
 
     def test_image_decodes_what_it_encodes(self):
         rows = [[float((17 * i + 31 * j) % 256) for i in range(9)] for j in range(5)]

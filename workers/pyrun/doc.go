@@ -5,8 +5,9 @@
 // does to its process (ends it, crashes it, hangs, floods its output, forges
 // its result pipe), the call it did it in ends with an outcome of the right
 // kind, no other call is charged for it, and the next one is served. So the
-// parent owns deadlines, limits, output and identity; a child knows no task
-// id, only a random tag per call; and Go never unpickles: it carries bytes.
+// parent owns deadlines, limits, output and identity; what a child answers is
+// told by a random tag per call, and the task id that it knows is for its
+// function to read; and Go never unpickles: it carries bytes.
 //
 // A Pool owns its children and goroutines. Each slot is one goroutine over one
 // poll(2): results, stdout, stderr, the child's pidfd and a doorbell; nothing

@@ -4,7 +4,7 @@ The story: a Go parent starts this file, sends frames with function bodies and
 calls on one pipe and reads one result frame per call from another. Neither is
 stdin or stdout, which belong to the user's functions. A result is written
 before the next call is entered, so a call that kills the process can take no
-finished neighbour with it. Nothing here knows a task's id: a call carries a
+finished neighbour with it. Nothing is answered by a task's id: a call carries a
 random tag, its result echoes it, and the parent does the rest.
 
 Standard library only, Python 3.8 or later; dill is used where it can be
