@@ -103,7 +103,7 @@ const (
 // verbs is the table of all verbs.
 func (e *environment) verbs() []*urfave.Command {
 	return []*urfave.Command{
-		registerCommand(e),
+		registerCommand(e), checkCommand(e),
 		runCommand(e),
 		fnCommand(e),
 

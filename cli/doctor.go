@@ -53,7 +53,7 @@ func doctorCommand(e *environment) *urfave.Command {
 			if err != nil {
 				return err
 			}
-			return e.diagnosis(as, checks)
+			return e.diagnosis(as, checks, core.ExitUnavailable)
 		},
 	}
 }
@@ -72,7 +72,7 @@ func (e *environment) examine(c *urfave.Context) ([]check, error) {
 		checks = append(checks, checkBounds(pythons)...)
 		checks = append(checks, <-sandbox)
 		checks = append(checks, checkPreload(c, pythons)...)
-		checks = append(checks, checkEnvironments(c.Context, pythons[0], os.Getenv("FAASCTL_ENVIRONMENTS")))
+		checks = append(checks, checkEnvironments(pythons[0], os.Getenv("FAASCTL_ENVIRONMENTS")))
 	}
 	checks = append(checks, checkZMQ(), checkRedis(c.Context))
 	checks = append(checks, e.checkData(data)...)
@@ -84,8 +84,8 @@ func (e *environment) examine(c *urfave.Context) ([]check, error) {
 	return checks, nil
 }
 
-// diagnosis prints the checks and turns them into an exit code.
-func (e *environment) diagnosis(as string, checks []check) error {
+// diagnosis prints the checks and ends with code when one of them fails.
+func (e *environment) diagnosis(as string, checks []check, code int) error {
 	failed := 0
 	var text strings.Builder
 	for _, one := range checks {
@@ -108,7 +108,7 @@ func (e *environment) diagnosis(as string, checks []check) error {
 		_, err = e.stdout.Write([]byte(text.String()))
 	}
 	if err == nil && failed > 0 {
-		return exitCode(core.ExitUnavailable)
+		return exitCode(code)
 	}
 	return err
 }

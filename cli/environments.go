@@ -80,15 +80,17 @@ func (cfg *serverConfig) openEnvironments() {
 }
 
 // checkEnvironments says how environments are made here.
-func checkEnvironments(ctx context.Context, python core.Interpreter, dir string) check {
+func checkEnvironments(python core.Interpreter, dir string) check {
 	const name = "environments"
 	where := environments.New(environments.Config{Dir: dir}).Dir()
 	if uv, err := exec.LookPath("uv"); err == nil {
 		return ok(name, "made by %s, kept in %s", uv, where)
 	}
-	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if python.Path == "" || exec.CommandContext(limited, python.Path, "-c", "import venv, ensurepip").Run() != nil {
+	// Where its library lies tells without starting it, in the usual layout.
+	real, _ := filepath.EvalSymlinks(python.Path)
+	library := filepath.Join(filepath.Dir(real), "..", "lib", "python"+minor(python.Version))
+	_, known := os.Stat(library)
+	if _, err := os.Stat(filepath.Join(library, "ensurepip")); err != nil && known == nil {
 		return warning(name, "neither uv nor Python's venv with pip is here: functions that depend on packages cannot run", "install uv, or your system's python3-venv")
 	}
 	return ok(name, "made by venv and pip of %s, kept in %s", python.Path, where)

@@ -144,6 +144,7 @@ func TestEveryVerbOnASilentTerminal(t *testing.T) {
 		{"", "faasctl: run Python", 0},
 		{"help run", "faasctl run: ", 0},
 		{"register fn.py", string(f.ID), 0},
+		{"check fn.py", "ok    syntax", 0},
 		{"run add", "task " + id, 0},
 		{"fn ls", "FUNCTION", 0},
 		{"fn show add", "function   add@1", 0},

@@ -97,16 +97,16 @@ type Dispatcher struct {
 	cfg  DispatcherConfig
 	info DispatcherInfo
 
-	signals  chan Signal     // from the transports; written until their Serve returns
-	claims   chan claim      // from the claimer
-	answers  chan answer     // from the settler
-	cancels  chan []TaskID   // from the store's hints; a full channel drops, renewal catches up
-	prepares chan FunctionID // the same; who loses one makes the environment at the first call
-	prepared chan *Function  // what prepares named, read
-	follows  chan []TaskID   // the same; a full channel drops, followers say it again
-	claimer  *claimer        // its own goroutine
-	settler  *settler        // its own goroutine
-	printer  *printer        // its own goroutine
+	signals  chan Signal         // from the transports; written until their Serve returns
+	claims   chan claim          // from the claimer
+	answers  chan answer         // from the settler
+	cancels  chan []TaskID       // from the store's hints; a full channel drops, renewal catches up
+	prepares chan PrepareRequest // the same; who loses one makes the environment at the first call
+	prepared chan DownPrepare    // what prepares asked for, with the function read
+	follows  chan []TaskID       // the same; a full channel drops, followers say it again
+	claimer  *claimer            // its own goroutine
+	settler  *settler            // its own goroutine
+	printer  *printer            // its own goroutine
 
 	// Owned by the loop.
 	peers    map[WorkerID]*peer
@@ -130,7 +130,7 @@ func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 		cfg:     cfg,
 		info:    DispatcherInfo{ID: NewDispatcherID(), Principal: cfg.Principal, Host: host, PID: os.Getpid(), Started: time.Now()},
 		signals: make(chan Signal, 256), claims: make(chan claim), answers: make(chan answer, 16), cancels: make(chan []TaskID, 16), follows: make(chan []TaskID, 64),
-		prepares: make(chan FunctionID, 64), prepared: make(chan *Function),
+		prepares: make(chan PrepareRequest, 64), prepared: make(chan DownPrepare),
 		followed: map[TaskID]time.Time{}, peers: map[WorkerID]*peer{}, holds: map[TaskID]*hold{}, storeUp: true,
 	}
 	for _, t := range cfg.Transports {

@@ -67,8 +67,8 @@ func (d *Dispatcher) loop(stop, transports context.Context) {
 			d.cancelHeld(ids)
 		case ids := <-d.follows:
 			d.follow(ids)
-		case f := <-d.prepared:
-			d.prepare(f)
+		case word := <-d.prepared:
+			d.prepare(word)
 		case <-tick.C:
 			d.beat()
 		case <-renew.C:
@@ -260,7 +260,7 @@ func (d *Dispatcher) hear(h Hint) {
 		}
 	case HintPrepare:
 		select {
-		case d.prepares <- h.Function:
+		case d.prepares <- h.Prepare:
 		default:
 		}
 	case HintFollow:

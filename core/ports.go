@@ -38,9 +38,9 @@ type FunctionStore interface {
 	// FunctionByName returns one version, without its Body; version 0 is the
 	// latest. ErrNotFound if there is none.
 	FunctionByName(ctx context.Context, name string, version int) (Function, error)
-	// Prepare asks all dispatchers, by a hint, to have a function's environment made
-	// by their workers.
-	Prepare(ctx context.Context, id FunctionID) error
+	// Prepare asks all dispatchers, by a hint, for what their workers are to do before
+	// a function is called.
+	Prepare(ctx context.Context, r PrepareRequest) error
 	// SetPolicy replaces the policy of a function; ErrNotFound if there is none or
 	// it was removed. Claims look at the new one from then on.
 	SetPolicy(ctx context.Context, id FunctionID, policy Policy) error
@@ -54,6 +54,13 @@ type FunctionStore interface {
 	// the latest of its name, the highest remaining version becomes that.
 	// Tasks that were accepted before still run; later submits get ErrNotFound.
 	RemoveFunction(ctx context.Context, id FunctionID) error
+}
+
+// PrepareRequest asks workers to make the environment of a function, or, without any,
+// to answer a Check.
+type PrepareRequest struct {
+	Function FunctionID `json:"function,omitempty"`
+	Check    *Check     `json:"check,omitempty"`
 }
 
 // Submission is one task to accept. Its ID is made by the caller, so that a
@@ -317,14 +324,14 @@ const (
 	HintFollow  HintKind = "follow"  // somebody follows Tasks, for FollowFor
 	HintPrinted HintKind = "printed" // followed Tasks have printed something, or got on
 	HintReset   HintKind = "reset"   // hints may have been lost: look again
-	HintPrepare HintKind = "prepare" // workers are to make the environment of Function
+	HintPrepare HintKind = "prepare" // workers are to do something before a function is called
 )
 
 // Hint is a wake-up call. Hints may be lost; the record is the truth.
 type Hint struct {
-	Kind     HintKind
-	Function FunctionID // of HintPrepare
-	Tasks    []TaskID
+	Kind    HintKind
+	Prepare PrepareRequest // of HintPrepare
+	Tasks   []TaskID
 }
 
 // HintStore delivers hints.
@@ -427,9 +434,13 @@ type (
 		Tasks []TaskID
 		On    bool
 	}
-	// DownPrepare asks for the environment of a function before its first call. The
-	// function has no Body.
-	DownPrepare struct{ Function *Function }
+	// DownPrepare asks for the environment of a function before its first call, or,
+	// with Imports, whether its interpreter finds these modules. The function has no
+	// Body.
+	DownPrepare struct {
+		Function *Function
+		Imports  []string
+	}
 	// DownRegister tells a worker that the dispatcher does not know it.
 	DownRegister struct{}
 )

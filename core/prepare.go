@@ -10,14 +10,14 @@ import (
 func (d *Dispatcher) readPrepared(ctx context.Context) error {
 	for {
 		select {
-		case id := <-d.prepares:
-			f, err := d.claimer.functions.get(ctx, id)
+		case r := <-d.prepares:
+			word, err := d.preparation(ctx, r)
 			if err != nil {
-				d.cfg.Logger.Debug("a function whose environment is to be made cannot be read", "function", id, "error", err)
+				d.cfg.Logger.Debug("a function whose environment is to be made cannot be read", "function", r.Function, "error", err)
 				continue
 			}
 			select {
-			case d.prepared <- f:
+			case d.prepared <- word:
 			case <-ctx.Done():
 				return nil
 			}
@@ -27,13 +27,29 @@ func (d *Dispatcher) readPrepared(ctx context.Context) error {
 	}
 }
 
-// prepare has the workers that can run a function make its environment.
-func (d *Dispatcher) prepare(f *Function) {
+// preparation is what workers are told.
+func (d *Dispatcher) preparation(ctx context.Context, r PrepareRequest) (DownPrepare, error) {
+	if r.Check != nil {
+		imports := r.Check.Imports
+		if imports == nil {
+			imports = []string{}
+		}
+		return DownPrepare{Function: r.Check.function(), Imports: imports}, nil
+	}
+	f, err := d.claimer.functions.get(ctx, r.Function)
+	if err != nil {
+		return DownPrepare{}, err
+	}
 	bare := *f
 	bare.Body = nil
+	return DownPrepare{Function: &bare}, nil
+}
+
+// prepare tells the workers that can run the function.
+func (d *Dispatcher) prepare(word DownPrepare) {
 	for _, p := range d.peers {
-		if p.info.State == WorkerRunning && p.kind.can(f.Needs()) {
-			d.deliver(p, DownPrepare{Function: &bare})
+		if p.info.State == WorkerRunning && p.kind.can(word.Function.Needs()) {
+			d.deliver(p, word)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (s *Service) Register(ctx context.Context, r RegisterRequest) (Registration
 		}
 	}
 	if len(stored.Dependencies) > 0 {
-		if err := s.store.Prepare(ctx, stored.ID); err != nil { // then it is made when it is called
+		if err := s.store.Prepare(ctx, PrepareRequest{Function: stored.ID}); err != nil { // then it is made when it is called
 			s.cfg.Logger.Warn("workers were not asked to make the environment of a function", "function", stored.Ref(), "error", err)
 		}
 	}

@@ -81,6 +81,7 @@ type Preparation struct {
 	Text     string           `json:"text,omitempty"`    // what is being done, or why it cannot be made
 	Python   string           `json:"python,omitempty"`  // version of the interpreter that it is for
 	Took     time.Duration    `json:"took_ns,omitempty"` // to make it
+	Missing  []string         `json:"missing,omitempty"` // of a Check: imports that were not found
 }
 
 // PreparationState says how a Preparation stands.

@@ -30,6 +30,11 @@ func systemRoutes(a *api) {
 		OperationID: "workers-drain", Method: http.MethodPost, Path: "/v1/workers/{id}/drain", Tags: tags,
 		Summary: "Have a worker end what it has and leave", Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}, a.s.drainWorker)
+	declareBody(a, huma.Operation{
+		OperationID: "checks", Method: http.MethodPost, Path: "/v1/checks", Tags: tags,
+		Summary: "Ask the workers whether they could run a function", Description: "Nothing is registered. Takes up to 5 s.",
+		Errors: []int{http.StatusUnprocessableEntity},
+	}, true, a.s.check)
 	declare(a, huma.Operation{
 		OperationID: "stats", Method: http.MethodGet, Path: "/v1/stats", Tags: tags, Summary: "The whole system in numbers",
 	}, a.s.stats)
@@ -54,6 +59,18 @@ func (s *Server) workers(ctx context.Context, _ *none) (*answer[wire.Workers], e
 		return nil, err
 	}
 	return reply(wire.Workers{Now: roster.Now, Workers: listed(roster.Workers), Dispatchers: listed(roster.Dispatchers)}), nil
+}
+
+func (s *Server) check(ctx context.Context, _ *none, body *wire.Check) (*answer[wire.Checked], error) {
+	check := core.Check{Codec: body.Codec, Python: body.Python, Dependencies: body.Dependencies, Imports: body.Imports}
+	if check.Codec == "" {
+		check.Codec = core.Source
+	}
+	all, err := s.service.Check(ctx, check)
+	if err != nil {
+		return nil, err
+	}
+	return reply(wire.Checked{Workers: all}), nil
 }
 
 type workerRef struct {

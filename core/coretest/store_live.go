@@ -106,6 +106,22 @@ var liveCases = map[string]func(*fixture){
 		_, err := f.Renew(f.ctx, []core.Renewal{{Lease: c.Lease, Progress: &core.Progress{Done: 1}}}, longLease)
 		f.must(err)
 		hear(core.HintPrinted)
+		want := core.PrepareRequest{Check: &core.Check{ID: "c", Codec: core.Source, Python: ">=3.10", Imports: []string{"numpy"}}}
+		f.must(f.Prepare(f.ctx, core.PrepareRequest{Function: "f"}))
+		f.must(f.Prepare(f.ctx, want))
+		for told := 0; told < 2; {
+			select {
+			case h := <-hints:
+				if h.Kind != core.HintPrepare {
+					continue
+				}
+				if told++; told == 1 && h.Prepare.Function != "f" || told == 2 && !reflect.DeepEqual(h.Prepare, want) {
+					f.Fatalf("hint %d: %+v", told, h.Prepare)
+				}
+			case <-f.ctx.Done():
+				f.Fatal("no hint to prepare")
+			}
+		}
 	},
 	"progress is the last word of the present attempt": func(f *fixture) {
 		fn := f.function("add")

@@ -62,6 +62,7 @@ type Worker struct {
 	strays   int
 	store    []bool
 	follows  []core.DownFollow
+	prepared []core.DownPrepare
 }
 
 // Join adds a worker that can hold window tasks; it runs whatever it is given, or
@@ -115,6 +116,8 @@ func (w *Worker) hear(msg core.Down) error {
 		w.store = append(w.store, msg.Up)
 	case core.DownFollow:
 		w.follows = append(w.follows, msg)
+	case core.DownPrepare:
+		w.prepared = append(w.prepared, msg)
 	}
 	return nil
 }
@@ -149,13 +152,14 @@ type Heard struct {
 	Strays   int    // times it was told to register
 	Store    []bool // the store's comings (true) and goings
 	Follows  []core.DownFollow
+	Prepared []core.DownPrepare
 }
 
 // Heard returns what was said so far.
 func (w *Worker) Heard() Heard {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Heard{w.settled, w.cancels, w.lost, w.draining, w.strays, w.store, w.follows}
+	return Heard{w.settled, w.cancels, w.lost, w.draining, w.strays, w.store, w.follows, w.prepared}
 }
 
 // Finish ends up to n held tasks, oldest first, in the given state, and returns

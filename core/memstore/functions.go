@@ -64,10 +64,10 @@ func (s *Store) PutFunction(ctx context.Context, f core.Function) (core.Function
 }
 
 // Prepare implements core.FunctionStore.
-func (s *Store) Prepare(ctx context.Context, id core.FunctionID) error {
+func (s *Store) Prepare(ctx context.Context, r core.PrepareRequest) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hint(core.Hint{Kind: core.HintPrepare, Function: id})
+	s.hint(core.Hint{Kind: core.HintPrepare, Prepare: r})
 	return ctx.Err()
 }
 

@@ -54,9 +54,13 @@ func policyArgs(p core.Policy) ([]any, error) {
 }
 
 // Prepare implements core.FunctionStore.
-func (s *Store) Prepare(ctx context.Context, id core.FunctionID) error {
+func (s *Store) Prepare(ctx context.Context, r core.PrepareRequest) error {
 	const op = "prepare a function"
-	return s.failed(op, ctx, s.client.Publish(ctx, s.keys.channelPrepare(), string(id)).Err())
+	text, err := json.Marshal(r)
+	if err != nil {
+		return &core.Error{Class: core.ErrInvalid, Op: op, Err: err}
+	}
+	return s.failed(op, ctx, s.client.Publish(ctx, s.keys.channelPrepare(), text).Err())
 }
 
 // SetPolicy implements core.FunctionStore.

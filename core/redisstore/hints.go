@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"math/rand/v2"
@@ -89,7 +90,10 @@ func (s *Store) listen(ctx context.Context, hear func(core.Hint)) error {
 		case *redis.Message:
 			switch kind, ok := channels[m.Channel]; {
 			case kind == core.HintPrepare:
-				hear(core.Hint{Kind: kind, Function: core.FunctionID(m.Payload)})
+				hint := core.Hint{Kind: kind}
+				if json.Unmarshal([]byte(m.Payload), &hint.Prepare) == nil {
+					hear(hint)
+				}
 			case ok:
 				hear(core.Hint{Kind: kind, Tasks: hinted(m.Payload)})
 			}

@@ -29,6 +29,13 @@ func (c *Client) Register(ctx context.Context, r core.RegisterRequest) (core.Reg
 	return core.Registration{Function: f, Outcome: answer.Outcome, Changed: answer.Changed, Unfit: answer.Unfit}, err
 }
 
+// Check asks the workers whether they could run a function, and find what it imports.
+func (c *Client) Check(ctx context.Context, check core.Check) ([]core.WorkerCheck, error) {
+	var answer wire.Checked
+	err := c.post(ctx, "/v1/checks", wire.Check{Codec: check.Codec, Python: check.Python, Dependencies: check.Dependencies, Imports: check.Imports}, &answer)
+	return answer.Workers, err
+}
+
 // SetPolicy changes what change states of a function's policy and names the fields
 // that are others now.
 func (c *Client) SetPolicy(ctx context.Context, ref string, change core.PolicyChange) (core.Function, []string, error) {

@@ -99,6 +99,19 @@ type Registration struct {
 	Unfit    string          `json:"unfit,omitempty" doc:"why none of the workers that are there can run it; calls wait for one that can"`
 }
 
+// Check asks workers about a function that need not be registered.
+type Check struct {
+	Codec        core.Codec `json:"codec,omitempty" enum:"source,dill" doc:"how it would be registered; default: source"`
+	Python       string     `json:"python,omitempty" doc:"versions of Python it needs" example:">=3.10"`
+	Dependencies []string   `json:"dependencies,omitempty" doc:"packages it needs"`
+	Imports      []string   `json:"imports,omitempty" doc:"top-level modules it imports" example:"numpy"`
+}
+
+// Checked are the answers, one per worker that takes tasks.
+type Checked struct {
+	Workers []core.WorkerCheck `json:"workers"`
+}
+
 // Functions is a listing, or what a removal removed.
 type Functions struct {
 	Functions []Function `json:"functions"`

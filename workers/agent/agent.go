@@ -242,7 +242,7 @@ func (a *Agent) obey(msg core.Down) {
 	case core.DownFollow:
 		a.follow(msg)
 	case core.DownPrepare:
-		a.prepare(msg.Function)
+		a.prepare(msg)
 	case core.DownRegister:
 		a.join()
 	}
@@ -252,11 +252,18 @@ func (a *Agent) obey(msg core.Down) {
 type Preparer interface {
 	// Prepare makes the environment of a function; tell hears how far that is.
 	Prepare(f *core.Function, tell func(core.Preparation))
+	// Look tells which of these modules the function would not find.
+	Look(f *core.Function, imports []string, tell func(core.Preparation))
 }
 
-func (a *Agent) prepare(f *core.Function) {
-	if preparer, ok := a.cfg.Runner.(Preparer); ok && !a.draining {
-		preparer.Prepare(f, a.inbox.prepare)
+func (a *Agent) prepare(msg core.DownPrepare) {
+	preparer, ok := a.cfg.Runner.(Preparer)
+	switch {
+	case !ok || a.draining:
+	case msg.Imports != nil:
+		preparer.Look(msg.Function, msg.Imports, a.inbox.prepare)
+	default:
+		preparer.Prepare(msg.Function, a.inbox.prepare)
 	}
 }
 

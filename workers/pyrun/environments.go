@@ -2,10 +2,12 @@ package pyrun
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -83,11 +85,7 @@ func (p *Pool) environment(base core.Interpreter, dependencies []string, again b
 	}
 	if e.stage == unmade {
 		e.stage, e.again = making, again
-		p.unmade = append(p.unmade, e)
-		select {
-		case p.orderly <- struct{}{}:
-		default:
-		}
+		p.errand(func(ctx context.Context) { p.make(ctx, e) })
 	}
 	return e
 }
@@ -120,6 +118,49 @@ func (p *Pool) Prepare(f *core.Function, tell func(core.Preparation)) {
 	tell(told)
 }
 
+// lookFor prints which of the modules that it is given cannot be found.
+const lookFor = `import importlib.util, json, sys
+def found(name):
+    try:
+        return name == "faasctl_task" or importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError, AttributeError):
+        return False
+print("\n" + json.dumps([name for name in sys.argv[1:] if not found(name)]))
+`
+
+// Look tells which modules a function would not find: in its environment where that is
+// made, else in the interpreter.
+func (p *Pool) Look(f *core.Function, imports []string, tell func(core.Preparation)) {
+	base, fit := p.baseFor(call{Assignment: core.Assignment{Function: f}})
+	told := core.Preparation{Function: f.ID, Python: base.Version, State: core.Unprepared, Text: "no Python of this worker fits"}
+	if !fit {
+		tell(told)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.errand(func(ctx context.Context) {
+		python := base.Path
+		if made := p.config.Environments; made != nil && len(f.Dependencies) > 0 {
+			if held, err := made.Hold(made.Key(base, f.Dependencies)); err == nil {
+				defer held.Close()
+				python = made.Python(made.Key(base, f.Dependencies))
+			}
+		}
+		ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+		defer cancel()
+		out, err := runScript(ctx, python, script{source: lookFor, args: imports, path: p.config.ImportPath})
+		if err == nil {
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			err = json.Unmarshal([]byte(lines[len(lines)-1]), &told.Missing)
+		}
+		if told.State, told.Text = core.Prepared, ""; err != nil {
+			told.State, told.Text = core.Unprepared, clip(python+" "+err.Error(), 500)
+		}
+		tell(told)
+	})
+}
+
 const noEnvironments = "this worker makes no environments"
 
 // there reports whether an environment that was made still is.
@@ -131,20 +172,29 @@ func (p *Pool) there(e *environment) bool {
 	return err == nil
 }
 
-// makeAll makes environments until ctx is done.
-func (p *Pool) makeAll(ctx context.Context) error {
+// errand has something done that takes its time. p.mu is held.
+func (p *Pool) errand(do func(context.Context)) {
+	p.errands = append(p.errands, do)
+	select {
+	case p.errandBell <- struct{}{}:
+	default:
+	}
+}
+
+// runErrands does so until ctx is done.
+func (p *Pool) runErrands(ctx context.Context) error {
 	var makers errgroup.Group
 	makers.SetLimit(buildsAtOnce)
 	for {
 		p.mu.Lock()
-		batch := p.unmade
-		p.unmade = nil
+		batch := p.errands
+		p.errands = nil
 		p.mu.Unlock()
-		for _, e := range batch {
-			makers.Go(func() error { p.make(ctx, e); return nil })
+		for _, do := range batch {
+			makers.Go(func() error { do(ctx); return nil })
 		}
 		select {
-		case <-p.orderly:
+		case <-p.errandBell:
 		case <-ctx.Done():
 			return makers.Wait()
 		}

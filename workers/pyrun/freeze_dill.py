@@ -25,7 +25,7 @@ def stand_in():
     sys.modules[module.__name__] = module
 
 
-def freeze(path, entry):
+def freeze(path, entry, weighing):
     import dill
     with open(path, "rb") as file:
         source = file.read()
@@ -44,12 +44,30 @@ def freeze(path, entry):
         text = str(inspect.signature(function))
     except (TypeError, ValueError):
         text = ""
-    return {"pickle": dill.dumps(function, recurse=True, protocol=4).hex(), "signature": text.replace(PRIVATE + ".", "")}
+    answer = {"globals": weigh(dill, function)} if weighing else {}
+    if any(g["error"] for g in answer.get("globals", ())):
+        return dict(answer, pickle="", signature=text.replace(PRIVATE + ".", ""))
+    return dict(answer, **{"pickle": dill.dumps(function, recurse=True, protocol=4).hex(), "signature": text.replace(PRIVATE + ".", "")})
+
+
+def weigh(dill, function):
+    """What the function takes along beside its code, the largest first."""
+    found = []
+    for name, value in dill.detect.globalvars(function, recurse=True).items():
+        if isinstance(value, (types.ModuleType, types.FunctionType, type)) or name == "__name__":
+            continue  # by reference, or small: code
+        one = {"name": name, "type": type(value).__name__, "size": 0, "error": ""}
+        try:
+            one["size"] = len(dill.dumps(value, recurse=True, protocol=4))
+        except BaseException as error:
+            one["error"] = "%s: %s" % (type(error).__name__, error)
+        found.append(one)
+    return sorted(found, key=lambda one: -one["size"])
 
 
 def main():
     try:
-        answer = freeze(os.path.abspath(sys.argv[1]), sys.argv[2])
+        answer = freeze(os.path.abspath(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["weigh"])
     except BaseException as error:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, "<string>"):

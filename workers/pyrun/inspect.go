@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,8 @@ type Def struct {
 	Doc       string `json:"doc"`       // first paragraph of its docstring
 	Async     bool   `json:"async"`
 	Line      int    `json:"line"`
-	Hook      bool   `json:"hook"` // a setup() that runs before the others' first call
+	Hook      bool   `json:"hook"`      // a setup() that runs before the others' first call
+	Generator bool   `json:"generator"` // it yields
 }
 
 // SyntaxError is why a file is not Python.
@@ -64,35 +66,68 @@ func (e *SyntaxError) Excerpt() string {
 	return e.Text + "\n" + blank + "^"
 }
 
+// Import is a top-level module, not of the standard library, that a file imports.
+type Import struct {
+	Name     string `json:"name"`
+	Line     int    `json:"line"`
+	Optional bool   `json:"optional"` // the file does without it: it stands in a try
+}
+
+// Reading is what a source file holds.
+type Reading struct {
+	Functions []Def    `json:"functions"`
+	Imports   []Import `json:"imports"` // anywhere in it
+}
+
 // Inspect lists the public top-level functions of a source file, in its order.
-// Nothing is executed: python only parses. A file that is not Python gives an
-// ErrInvalid that wraps a *SyntaxError.
 func Inspect(ctx context.Context, python string, source []byte, filename string) ([]Def, error) {
+	read, err := Read(ctx, python, source, filename)
+	return read.Functions, err
+}
+
+// Read tells what a source file holds. Nothing is executed: python only parses. A file
+// that is not Python gives an ErrInvalid that wraps a *SyntaxError.
+func Read(ctx context.Context, python string, source []byte, filename string) (Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
 	var answer struct {
-		Functions []Def        `json:"functions"`
-		Error     *SyntaxError `json:"error"`
+		Reading
+		Error *SyntaxError `json:"error"`
 	}
 	out, err := runScript(ctx, python, script{source: inspectSource, args: []string{filename}, stdin: source, alone: true})
 	if err == nil {
 		err = json.Unmarshal(out, &answer)
 	}
 	if err != nil {
-		return nil, &core.Error{Class: core.ErrUnavailable, Op: "read " + filename, Detail: python, Err: err}
+		return Reading{}, &core.Error{Class: core.ErrUnavailable, Op: "read " + filename, Detail: python, Err: err}
 	}
 	if answer.Error != nil {
 		answer.Error.File = filename
-		return nil, &core.Error{Class: core.ErrInvalid, Err: answer.Error}
+		return Reading{}, &core.Error{Class: core.ErrInvalid, Err: answer.Error}
 	}
-	return answer.Functions, nil
+	return answer.Reading, nil
 }
 
 // Frozen is a function that was pickled by value.
 type Frozen struct {
 	Pickle    []byte
 	Signature string
-	Python    string // minor version that made the pickle, such as "3.11"
+	Python    string   // minor version that made the pickle, such as "3.11"
+	Globals   []Global // that it takes along, the largest first; only of Weigh
+}
+
+// Global is a value outside of a function that its pickle holds.
+type Global struct {
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+	Size  int    `json:"size"`  // of its own pickle, in bytes
+	Error string `json:"error"` // why it cannot be pickled; "" if it can
+}
+
+// Weigh is FreezeDill that also tells what the function takes along. What cannot be
+// pickled is no error here when it is a global: it is told as such.
+func Weigh(ctx context.Context, python, file, entry string) (Frozen, error) {
+	return freeze(ctx, python, file, entry, "weigh")
 }
 
 // FreezeDill imports a file and pickles one of its functions by value with
@@ -100,6 +135,10 @@ type Frozen struct {
 // it imports from beside itself is pickled by reference, so that workers need
 // an --import-path for it.
 func FreezeDill(ctx context.Context, python, file, entry string) (Frozen, error) {
+	return freeze(ctx, python, file, entry)
+}
+
+func freeze(ctx context.Context, python, file, entry string, more ...string) (Frozen, error) {
 	ctx, cancel := context.WithTimeout(ctx, freezeTimeout)
 	defer cancel()
 	op := fmt.Sprintf("pickle %s of %s", entry, filepath.Base(file))
@@ -110,8 +149,9 @@ func FreezeDill(ctx context.Context, python, file, entry string) (Frozen, error)
 	var answer struct {
 		Pickle, Signature, Python string
 		Type, Message, Traceback  string
+		Globals                   []Global
 	}
-	s := script{source: freezeSource, args: []string{path, entry}, dir: filepath.Dir(path), answer: true}
+	s := script{source: freezeSource, args: append([]string{path, entry}, more...), dir: filepath.Dir(path), answer: true}
 	out, err := runScript(ctx, python, s)
 	if err == nil {
 		err = json.Unmarshal(out, &answer)
@@ -127,8 +167,11 @@ func FreezeDill(ctx context.Context, python, file, entry string) (Frozen, error)
 		return Frozen{}, err
 	}
 	pickle, err := hex.DecodeString(answer.Pickle)
+	if slices.ContainsFunc(answer.Globals, func(g Global) bool { return g.Error != "" }) {
+		return Frozen{Signature: answer.Signature, Python: answer.Python, Globals: answer.Globals}, nil
+	}
 	if err != nil || len(pickle) == 0 {
 		return Frozen{}, core.Errorf(core.ErrInternal, op, "the interpreter's answer cannot be read")
 	}
-	return Frozen{Pickle: pickle, Signature: answer.Signature, Python: answer.Python}, nil
+	return Frozen{Pickle: pickle, Signature: answer.Signature, Python: answer.Python, Globals: answer.Globals}, nil
 }

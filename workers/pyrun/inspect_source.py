@@ -5,6 +5,7 @@ Prints one JSON object: {"functions": [...]} or {"error": {...}}.
 import ast
 import io
 import json
+import os
 import sys
 import tokenize
 
@@ -54,10 +55,65 @@ def functions(source, tree):
             found.pop(node.name, None)  # the last definition of a name is the one that counts
             found[node.name] = {
                 "name": node.name, "signature": signature(tokens, node), "doc": paragraph(ast.get_docstring(node)),
-                "async": isinstance(node, ast.AsyncFunctionDef), "line": node.lineno,
+                "async": isinstance(node, ast.AsyncFunctionDef), "line": node.lineno, "generator": yields(node),
                 "hook": node.name == "setup" and not needs_arguments(node.args),
             }
     return list(found.values())
+
+
+def yields(node):
+    """Whether a function is a generator: it yields itself, and not in a function within."""
+    waiting = list(ast.iter_child_nodes(node))
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(inner, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            waiting.extend(ast.iter_child_nodes(inner))
+    return False
+
+
+def standard():
+    names = set(sys.builtin_module_names) | {"__future__", "faasctl_task"}
+    if hasattr(sys, "stdlib_module_names"):
+        return names | set(sys.stdlib_module_names)
+    for place in (os.path.dirname(os.__file__), os.path.join(os.path.dirname(os.__file__), "lib-dynload")):
+        if os.path.isdir(place):
+            names.update(entry.split(".")[0] for entry in os.listdir(place))
+    return names - {"site-packages"}
+
+
+def imports(tree):
+    """The top-level modules that a file imports anywhere and that do not come with Python."""
+    known, found = standard(), {}
+
+    def note(name, line, optional):
+        name = name.split(".")[0]
+        if name and name not in known:
+            one = found.setdefault(name, {"name": name, "line": line, "optional": optional})
+            one["optional"] = one["optional"] and optional
+
+    def walk(node, optional):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                note(alias.name, node.lineno, optional)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            note(node.module or "", node.lineno, optional)
+        elif isinstance(node, ast.Try) and node.handlers:
+            for child in node.body:
+                walk(child, True)
+            for child in node.handlers + node.orelse + node.finalbody:
+                walk(child, optional)
+            return
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            for child in node.orelse:
+                walk(child, optional)
+            return
+        for child in ast.iter_child_nodes(node):
+            walk(child, optional)
+
+    walk(tree, False)
+    return sorted(found.values(), key=lambda one: one["line"])
 
 
 def refusal(error, source):
@@ -71,7 +127,7 @@ def inspect(source, name):
     try:
         tree = ast.parse(source, name)
         compile(source, name, "exec", dont_inherit=True)  # finds what the parser alone lets pass
-        return {"functions": functions(source, tree)}
+        return {"functions": functions(source, tree), "imports": imports(tree)}
     except SyntaxError as error:
         return {"error": refusal(error, source)}
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:  # null bytes, nesting without end

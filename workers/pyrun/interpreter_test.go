@@ -98,10 +98,10 @@ def setup(a=1, *, b=2): pass
 `
 	got, err := Inspect(context.Background(), needPython(t), []byte(text), "fn.py")
 	want := []Def{
-		{"resize", `(image: "Image", width: int = 10, *, keep=(1, 2)) -> dict[str, int]`, "Makes an image smaller.", false, 6, false},
-		{"fetch", "(url, *args, **kw)", "", true, 16, false},
-		{"outer", "()", "", false, 18, false},
-		{"setup", "(a=1, *, b=2)", "", false, 22, true},
+		{"resize", `(image: "Image", width: int = 10, *, keep=(1, 2)) -> dict[str, int]`, "Makes an image smaller.", false, 6, false, false},
+		{"fetch", "(url, *args, **kw)", "", true, 16, false, false},
+		{"outer", "()", "", false, 18, false, false},
+		{"setup", "(a=1, *, b=2)", "", false, 22, true, false},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v %v", got, err)

@@ -40,28 +40,28 @@ type call struct {
 
 // Pool runs calls in warm Python children.
 type Pool struct {
-	config  Config
-	env     []string
-	bounds  confinement
-	ready   chan struct{} // closed by the first child that is ready
-	jail    *jail         // nil: functions are not shut in
-	forks   chan func()   // run on the one thread that all children are started from
-	slots   []*slot
-	orderly chan struct{} // capacity 1: unmade has something new
+	config     Config
+	env        []string
+	bounds     confinement
+	ready      chan struct{} // closed by the first child that is ready
+	jail       *jail         // nil: functions are not shut in
+	forks      chan func()   // run on the one thread that all children are started from
+	slots      []*slot
+	errandBell chan struct{} // capacity 1: there are new errands
 
 	environments map[string]*environment // by key; guarded by mu
 
 	rubbish sync.WaitGroup // what is being removed
 
 	mu      sync.Mutex
-	stopped bool                 // Run has ended or will
-	queue   []pending            // batches that wait for a slot, oldest first
-	idle    []*slot              // those without work, the one last used at the end
-	first   hello                // of the first ready child
-	trouble error                // why the last child could not start; nil once one could
-	lacking map[string]string    // modules that could not be preloaded, and why, as they were logged
-	unmade  []*environment       // to be made, in order
-	follows map[core.TaskID]bool // calls whose output is told as it comes
+	stopped bool                    // Run has ended or will
+	queue   []pending               // batches that wait for a slot, oldest first
+	idle    []*slot                 // those without work, the one last used at the end
+	first   hello                   // of the first ready child
+	trouble error                   // why the last child could not start; nil once one could
+	lacking map[string]string       // modules that could not be preloaded, and why, as they were logged
+	errands []func(context.Context) // to be done, in order
+	follows map[core.TaskID]bool    // calls whose output is told as it comes
 
 	following  atomic.Int64  // len(follows)
 	followTurn atomic.Uint64 // raised whenever follows has changed
@@ -85,7 +85,7 @@ func NewPool(c Config) (*Pool, error) {
 		c.Logger.Warn("functions run as root", "why", bounds.why)
 	}
 	p := &Pool{config: c, env: env, bounds: bounds, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{},
-		orderly: make(chan struct{}, 1), environments: map[string]*environment{}}
+		errandBell: make(chan struct{}, 1), environments: map[string]*environment{}}
 	if c.Sandbox == Bwrap {
 		if p.jail, err = newJail(c, env, bounds.users.one()); err != nil {
 			return nil, err
@@ -136,7 +136,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	for _, s := range p.slots {
 		group.Go(func() error { s.run(); return nil })
 	}
-	group.Go(func() error { return p.makeAll(ctx) })
+	group.Go(func() error { return p.runErrands(ctx) })
 	<-ctx.Done()
 	p.stop()
 	err = group.Wait()

@@ -18,9 +18,10 @@ type script struct {
 	source string
 	args   []string
 	stdin  []byte
-	alone  bool   // without the user's packages: faster
-	dir    string // working directory; default: /
-	answer bool   // the answer comes on descriptor 3, as the program's prints are not ours
+	path   []string // import path, beside that of this process
+	alone  bool     // without the user's packages: faster
+	dir    string   // working directory; default: /
+	answer bool     // the answer comes on descriptor 3, as the program's prints are not ours
 }
 
 // maxAnswer bounds what a script may say, in bytes.
@@ -34,7 +35,7 @@ func runScript(ctx context.Context, python string, s script) ([]byte, error) {
 		args = []string{"-I", "-S", "-c", s.source}
 	}
 	cmd := exec.CommandContext(ctx, python, append(args, s.args...)...)
-	env, err := childEnv(Config{})
+	env, err := childEnv(Config{ImportPath: s.path})
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,9 @@ func Down(word core.Down, fresh func(f *core.Function) bool) []Message {
 		return []Message{w.message(KindFollow, nil)}
 	case core.DownPrepare:
 		w.function(word.Function, false)
+		if word.Imports != nil {
+			w.value(word.Imports)
+		}
 		return []Message{w.message(KindPrepare, nil)}
 	case core.DownRegister:
 		return []Message{w.message(KindRegister, nil)}
@@ -202,7 +205,13 @@ func ReadDown(m Message, limits Limits) (any, error) {
 		word, n = r.follow(), 2
 	case KindPrepare:
 		r.field(0)
-		word, n = core.DownPrepare{Function: r.function(&rest)}, 1
+		p := core.DownPrepare{Function: r.function(&rest)}
+		if n = 1; r.peek() == ',' {
+			r.field(1)
+			r.value(&p.Imports)
+			n = 2
+		}
+		word = p
 	case KindRegister:
 		word = core.DownRegister{}
 	case KindWelcome:

@@ -76,6 +76,7 @@ var samples = []struct {
 	{name: "DRAIN NOW", down: core.DownDrain{}},
 	{name: "STORE", down: core.DownStore{Up: true}},
 	{name: "PREPARE", down: core.DownPrepare{Function: bare}},
+	{name: "PREPARE, to look", down: core.DownPrepare{Function: bare, Imports: []string{"numpy"}}},
 	{name: "FOLLOW", down: core.DownFollow{On: true, Tasks: []core.TaskID{"0192-a"}}},
 	{name: "REGISTER", down: core.DownRegister{}},
 	{name: "WELCOME", down: Welcome{Number: 1, Dispatcher: "d-1", MaxPayload: 8 << 20, Beat: time.Second, Park: 10 * time.Second}},
