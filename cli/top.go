@@ -19,7 +19,7 @@ import (
 
 func topCommand(e *environment) *urfave.Command {
 	return &urfave.Command{
-		Name: "top", Category: catWatch, Usage: "watch the system live", ArgsUsage: "[SCREEN|task/ID]",
+		Name: "top", Category: catWatch, Usage: "watch the system live", ArgsUsage: "[SCREEN|task/ID|why/ID]",
 		Description: "A dashboard of workers, queues, throughput and the latest tasks. Without a terminal, or on a dumb one, it prints one frame like --once.\n" +
 			"For scripts: --once -o json, or --plain, a line a second until Ctrl-C. docs/MONITORING.md describes what they print.",
 		Flags: append(urlFlags(),
