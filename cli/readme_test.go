@@ -65,7 +65,7 @@ func TestReadme(t *testing.T) {
 // the program would: its verbs and flags exist.
 func TestCommandsInDocs(t *testing.T) {
 	var lines []string
-	for _, path := range []string{"../README.md", "../docs/MONITORING.md", "../docs/PERFORMANCE.md", "../deploy/README.md", "../deploy/faasctl.service", "../deploy/faasctl-worker.service"} {
+	for _, path := range []string{"../README.md", "../docs/MONITORING.md", "../docs/RUNNING.md", "../docs/PERFORMANCE.md", "../deploy/README.md", "../deploy/faasctl.service", "../deploy/faasctl-worker.service"} {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
