@@ -39,7 +39,7 @@ const (
 	datedQueues  = 1000 // the deepest
 	datedAtOnce  = 100  // by one script
 	datedClasses = 256  // of one queue
-	datedEntries = 64   // of one class
+	datedEntries = 1000 // of one class
 	datedRecords = 5000 // by one script
 )
 

@@ -67,6 +67,33 @@ func TestClaimRefusesAnIDThatCannotBeAKey(t *testing.T) {
 	}
 }
 
+// TestOldestLooksBehindCancelledTasks, as far as its bound goes, and then says
+// nothing rather than something wrong.
+func TestOldestLooksBehindCancelledTasks(t *testing.T) {
+	b := newBench(t)
+	oldest := func() time.Time {
+		all, err := b.Queues(b.ctx)
+		b.must(err)
+		return all[0].Oldest
+	}
+	_, err := b.Cancel(b.ctx, b.submit(900))
+	b.must(err)
+	want, err := b.Tasks(b.ctx, b.submit(1))
+	b.must(err)
+	if got := oldest(); !got.Equal(want[0].Submitted) {
+		t.Errorf("the oldest waits since %v, not %v", got, want[0].Submitted)
+	}
+	b = newBench(t)
+	_, err = b.Cancel(b.ctx, b.submit(1000))
+	b.must(err)
+	_, err = b.Cancel(b.ctx, b.submit(200))
+	b.must(err)
+	b.submit(1)
+	if got := oldest(); !got.IsZero() {
+		t.Errorf("it waits since %v", got)
+	}
+}
+
 func TestClaimSkipsAFloodOfCancelledTasks(t *testing.T) {
 	b := newBench(t)
 	for range 4 {

@@ -9,19 +9,20 @@
 --          [4] at most so many records in all, [5..] queues
 -- returns  for each queue ms since 1970, or 0 when no task was found
 local WIDTH, DEPTH, budget = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local STEP = 8
 
 -- head is since when the first task that is QUEUED waits, if there is one.
 local function head(line)
-  for from = 0, DEPTH - 1, STEP do
-    local ids = call('LRANGE', line, from, from + STEP - 1)
+  local from, step = 0, 4 -- mostly the first is it
+  while from < DEPTH do
+    local ids = call('LRANGE', line, from, from + step - 1)
     for _, id in ipairs(ids) do
       if budget <= 0 then return nil end
       budget = budget - 1
       local r = call('HMGET', K.task .. id, 'st', 'ts', 'td')
       if r[1] == 'QUEUED' then return math.max(tonumber(r[2]) or 0, tonumber(r[3]) or 0) end
     end
-    if #ids < STEP then return nil end
+    if #ids < step then return nil end
+    from, step = from + step, math.min(4 * step, 128)
   end
 end
 
