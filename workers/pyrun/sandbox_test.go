@@ -128,6 +128,17 @@ func TestWorkInASandbox(t *testing.T) {
 	}
 }
 
+// What a function depends on is there, also when it was made after its child's
+// sandbox.
+func TestEnvironmentsInASandbox(t *testing.T) {
+	needBwrap(t)
+	r := newRig(t, Config{Rules: Rules{Sandbox: Bwrap, Environments: newCache(t)}})
+	r.fine()
+	if o := r.call(depending("answers==2"), none); string(o.Result.JSON) != "42" {
+		t.Errorf("%s %+v", o.Result.JSON, o.Result.Failure)
+	}
+}
+
 // The whole sandbox ends with a call that is stopped: also what has left its
 // process group and session.
 func TestNothingSurvivesASandbox(t *testing.T) {
