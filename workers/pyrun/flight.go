@@ -39,8 +39,9 @@ type flight struct {
 	prepared bool      // the running one has had its setup()
 	floor    time.Time // the running one cannot have begun before: results are read several at once
 	gather   gather
-	rec      *recorder     // what it printed; nil for nothing
-	live     *live         // how much of that was told; nil while nobody follows it
+	rec      *recorder // what it printed; nil for nothing
+	live     *live     // how much of that was told; nil while nobody follows it
+	tide     tide
 	look     time.Time     // when to look for the running one's progress
 	said     core.Progress // what that was the last time
 }
@@ -156,6 +157,7 @@ func (s *slot) printed(stderr bool, data []byte) {
 		s.flight.rec = &recorder{}
 	}
 	now := time.Now()
+	s.flight.tide.rise(now, len(data))
 	s.flight.rec.write(stderr, data, max(0, now.Sub(s.flight.since).Milliseconds()))
 	if l := s.flight.live; l != nil && l.due.IsZero() {
 		l.due = later(now, l.sent.Add(streamEvery))

@@ -1,6 +1,10 @@
 package pyrun
 
-import "faasctl/core"
+import (
+	"time"
+
+	"faasctl/core"
+)
 
 // How much of each stream of a call is kept, in bytes.
 const (
@@ -179,4 +183,28 @@ func (r *recorder) lines() string {
 		}
 	}
 	return toText(last, keepLast)
+}
+
+// A call that prints more than floodBytes in floodSpan is not read any more until
+// that is over: about 250 MiB/s. Reading it faster would take a core from others,
+// for bytes that are thrown away; its pipe fills, and it waits.
+const (
+	floodBytes = 5 << 20
+	floodSpan  = 20 * time.Millisecond
+)
+
+// tide measures how fast a call prints.
+type tide struct {
+	since time.Time
+	bytes int
+	ebb   time.Time // nothing is read before; zero for no flood
+}
+
+func (t *tide) rise(now time.Time, n int) {
+	if now.Sub(t.since) >= floodSpan {
+		*t = tide{since: now}
+	}
+	if t.bytes += n; t.bytes > floodBytes {
+		t.ebb = t.since.Add(floodSpan)
+	}
 }

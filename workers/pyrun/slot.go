@@ -197,6 +197,10 @@ func (s *slot) wait() {
 	if s.ch.pidfd < 0 { // a kernel without pidfds: look for the child's end now and then
 		until = earlier(until, time.Now().Add(100*time.Millisecond))
 	}
+	if ebb := s.flight.tide.ebb; time.Now().Before(ebb) {
+		fds[2].Fd, fds[3].Fd = -1, -1
+		until = earlier(until, ebb)
+	}
 	fds, until = s.strayFDs(fds, until)
 	s.linger(fds, until)
 	s.poll(fds, until)
