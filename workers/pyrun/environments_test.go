@@ -69,8 +69,9 @@ func wheels(t *testing.T) string {
 
 func newCache(t *testing.T) *cache {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "environments")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "environments")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(parent, 0o755), os.Chmod(filepath.Dir(parent), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	return &cache{Cache: environments.New(environments.Config{Dir: dir, Offline: true, Wheels: []string{wheels(t)}})}
@@ -224,4 +225,58 @@ func TestPreparationTellsHowFarItIs(t *testing.T) {
 	if p := news.last(t); p.State != core.Prepared {
 		t.Fatalf("of a plain function: %+v", p)
 	}
+}
+
+// Environments are seen where functions are shut in, and by the users that they run as.
+func TestEnvironmentsUnderTheRulesOfTheOperator(t *testing.T) {
+	for name, rules := range map[string]Rules{"sandbox": {Sandbox: Bwrap}, "users": {RunAs: "auto"}} {
+		t.Run(name, func(t *testing.T) {
+			if name == "sandbox" {
+				needBwrap(t)
+			} else if os.Geteuid() != 0 {
+				t.Skip("SKIPPED: not root")
+			}
+			needPython(t)
+			found, _ := python()
+			rules.Environments = newCache(t)
+			r := newRig(t, Config{Interpreters: []core.Interpreter{found}, Python: found.Path, Rules: rules})
+			if name == "users" && r.bounds.why != "" {
+				t.Skipf("SKIPPED: %s", r.bounds.why)
+			}
+			for dependency, want := range map[string]string{"answers==1.0": "41", "answers>=2": "42"} {
+				if o := r.call(depending(dependency), none); string(o.Result.JSON) != want {
+					t.Fatalf("%s gives %s %+v", dependency, o.Result.JSON, o.Result.Failure)
+				}
+			}
+			writes := depending("answers==1.0")
+			writes.Body = []byte("def ask():\n    import answers\n    try:\n        open(answers.__file__, 'a').close()\n    except OSError:\n        return 'refused'\n")
+			writes.BodyHash = core.HashBody(writes.Body)
+			if o := r.call(writes, none); string(o.Result.JSON) != `"refused"` {
+				t.Errorf("a function can write to its environment, which others share: %s %+v", o.Result.JSON, o.Result.Failure)
+			}
+			r.fine()
+		})
+	}
+}
+
+// Where the users that functions run as cannot reach the environment, that is said.
+func TestAnEnvironmentOutOfReach(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: not root")
+	}
+	needPython(t)
+	found, _ := python()
+	c := newCache(t)
+	if err := os.Chmod(filepath.Dir(c.Dir()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, Config{Interpreters: []core.Interpreter{found}, Python: found.Path, Rules: Rules{RunAs: "auto", Environments: c}})
+	if r.bounds.why != "" {
+		t.Skipf("SKIPPED: %s", r.bounds.why)
+	}
+	o := r.call(depending("answers==1.0"), none)
+	if o.Result.Failure == nil || o.Result.Failure.Kind != core.KindUnloadable || !strings.Contains(o.Result.Failure.Message, "functions cannot use it") {
+		t.Fatalf("%s %+v", o.State, o.Result.Failure)
+	}
+	r.fine()
 }

@@ -94,7 +94,7 @@ func (r *recording) Ended(o core.Outcome) {
 // until waits for cond, which is called with the lock held.
 func (r *recording) until(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(3 * time.Minute) // what is made by an installer takes its time on a busy machine
 	for {
 		r.lock.Lock()
 		ok, news := cond(), r.news
