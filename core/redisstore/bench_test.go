@@ -160,3 +160,41 @@ func BenchmarkTransitions(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkClaimBesideUnfit is what a claim costs while classes of tasks wait that fit
+// none of its workers, in the server's processor time: it must not grow with them.
+func BenchmarkClaimBesideUnfit(b *testing.B) {
+	young := []core.Interpreter{{Version: "3.12.1"}}
+	for _, unfit := range []int{0, 10, 1000} {
+		b.Run(fmt.Sprintf("unfit=%d", unfit), func(b *testing.B) {
+			s := newBench(b)
+			for i := range unfit {
+				fn, _, err := s.PutFunction(s.ctx, core.Function{
+					Name: fmt.Sprint("unfit", i), Codec: core.Source, Entry: "f", Body: fmt.Append(nil, "def f(): ", i), Python: "3.7",
+				})
+				s.must(err)
+				s.submit(1, func(one *core.Submission) { one.Spec.Function = fn.ID })
+			}
+			claim := func(n int) int {
+				s.claims++
+				claimed, err := s.Claim(s.ctx, core.ClaimRequest{ID: fmt.Sprintf("c%d", s.claims), Dispatcher: "d-1", Max: n, Lease: time.Minute,
+					Classes: []core.ClaimClass{{Interpreters: young, N: n}}})
+				s.must(err)
+				return len(claimed)
+			}
+			claim(1) // meets them
+			const size = 10
+			cpu := 0.0
+			b.ResetTimer()
+			for done := 0; done < b.N; done += size {
+				s.submit(size)
+				busy := s.cpu()
+				if n := claim(size); n != size {
+					b.Fatalf("claimed %d of %d", n, size)
+				}
+				cpu += s.cpu() - busy
+			}
+			b.ReportMetric(cpu*1e6/float64(b.N), "redis-us/task")
+		})
+	}
+}
