@@ -2,6 +2,7 @@ package tui
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,6 +26,7 @@ type taskLog struct {
 
 	lines  []logLine             // in the order of their times, within an attempt
 	open   map[streamKey]logLine // lines without an end
+	starts map[int]time.Time     // of attempts
 	left   int                   // whole lines before the first that is held
 	record *core.Task            // as it was told last
 	err    error                 // why nothing more is heard; nil when all is well
@@ -39,9 +41,9 @@ type streamKey struct {
 // logLine is one line, without its end.
 type logLine struct {
 	streamKey
-	at   time.Time // when it was printed; zero when nobody knows
-	text []byte    // at most logWide
-	cut  int64     // bytes before it that nobody kept
+	after time.Duration // its attempt's start
+	text  []byte        // at most logWide
+	cut   int64         // bytes before it that nobody kept
 }
 
 // fold takes in what was heard.
@@ -53,13 +55,27 @@ func (l *taskLog) fold(n NewsOutput) {
 		l.add(logLine{cut: n.Lost})
 	}
 	for _, news := range n.News {
-		if news.Task != nil {
-			l.record = news.Task
+		if t := news.Task; t != nil {
+			l.record = t
+			l.began(t.Attempt, t.Started)
 		}
-		if news.Heard != nil {
-			l.hear(*news.Heard)
+		if h := news.Heard; h != nil {
+			l.began(h.Attempt, h.Started)
+			l.hear(*h)
 		}
 	}
+}
+
+// began notes when an attempt started, which may be told after what it printed.
+func (l *taskLog) began(attempt int, at time.Time) {
+	if at.IsZero() || l.starts[attempt].Equal(at) {
+		return
+	}
+	l.starts = maps.Clone(l.starts)
+	if l.starts == nil {
+		l.starts = map[int]time.Time{}
+	}
+	l.starts[attempt] = at
 }
 
 // hear cuts a part of a stream into lines. What follows a carriage return replaces
@@ -79,7 +95,7 @@ func (l *taskLog) hear(h core.Heard) {
 	}
 	for data := h.Data; len(data) > 0; {
 		if len(line.text) == 0 {
-			line.streamKey, line.at = key, printedAt(h, offset)
+			line.streamKey, line.after = key, printedAfter(h, offset)
 		}
 		n := bytes.IndexByte(data, '\n')
 		whole := n >= 0
@@ -116,26 +132,24 @@ func overwritten(line, more []byte) []byte {
 	return out
 }
 
-// printedAt is when the byte at an offset was printed.
-func printedAt(h core.Heard, offset int64) time.Time {
-	if h.Started.IsZero() {
-		return time.Time{}
-	}
-	ms := int64(0)
+// printedAfter is how long after its attempt's start the byte at an offset was
+// printed; without a tick, at the start.
+func printedAfter(h core.Heard, offset int64) time.Duration {
+	after := time.Duration(0)
 	for _, tick := range h.Times {
 		if tick[0] > offset {
 			break
 		}
-		ms = tick[1]
+		after = time.Duration(tick[1]) * time.Millisecond
 	}
-	return h.Started.Add(time.Duration(ms) * time.Millisecond)
+	return after
 }
 
 // add puts a whole line where its time says: the two streams of a task that has
 // ended come one after the other.
 func (l *taskLog) add(line logLine) {
 	at := len(l.lines)
-	for at > 0 && l.lines[at-1].attempt == line.attempt && !line.at.IsZero() && l.lines[at-1].at.After(line.at) {
+	for at > 0 && l.lines[at-1].attempt == line.attempt && l.lines[at-1].after > line.after {
 		at--
 	}
 	if at < len(l.lines) {
@@ -151,10 +165,7 @@ func (l *taskLog) add(line logLine) {
 func (l *taskLog) all() []logLine {
 	open := slices.Collect(maps.Values(l.open))
 	slices.SortFunc(open, func(a, b logLine) int {
-		if c := a.at.Compare(b.at); c != 0 {
-			return c
-		}
-		return slices.Compare([]byte(a.stream), []byte(b.stream))
+		return cmp.Or(cmp.Compare(a.attempt, b.attempt), cmp.Compare(a.after, b.after), cmp.Compare(a.stream, b.stream))
 	})
 	return append(slices.Clip(l.lines), open...)
 }
@@ -185,13 +196,13 @@ func (m *Model) logLines(l *taskLog, w int) []line {
 			}
 			attempt = one.attempt
 		}
-		out = append(out, m.logLine(one, w)...)
+		out = append(out, m.logLine(one, l.starts, w)...)
 	}
 	return out
 }
 
 // logLine is one line of output, in as many lines as it takes.
-func (m *Model) logLine(l logLine, w int) (out []line) {
+func (m *Model) logLine(l logLine, starts map[int]time.Time, w int) (out []line) {
 	t := m.theme
 	if l.cut > 0 {
 		out = append(out, line{{" " + t.cut + " " + size(l.cut) + " left out " + t.cut, dim}})
@@ -202,8 +213,8 @@ func (m *Model) logLine(l logLine, w int) (out []line) {
 	head := ""
 	if w >= 60 {
 		head = "         "
-		if !l.at.IsZero() {
-			head = " " + l.at.UTC().Format(time.TimeOnly)
+		if start := starts[l.attempt]; !start.IsZero() {
+			head = " " + start.Add(l.after).UTC().Format(time.TimeOnly)
 		}
 	}
 	mark, as := " out ", role(plain)

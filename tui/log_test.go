@@ -281,3 +281,19 @@ func TestModelListens(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 }
+
+// TestStartIsToldLater: what an attempt printed has its time as soon as its start
+// is known.
+func TestStartIsToldLater(t *testing.T) {
+	m := atWork(stillBackend{}, "2", "enter")
+	early := said(1, core.Stdout, 0, "hello\n", core.Tick{0, 1500})
+	early.Heard.Started = time.Time{}
+	m.Update(Batch{At: noon, News: []News{NewsOutput{Round: m.live.log.round, News: []core.News{early}}}})
+	if frame := sized(m, 100, 40); !strings.Contains(frame, "          out hello") {
+		t.Errorf("%s", frame)
+	}
+	m.Update(Batch{At: noon, News: []News{NewsOutput{Round: m.live.log.round, News: []core.News{{Task: &core.Task{ID: taskID(1), State: core.Running, Attempt: 1, Started: noon}}}}}})
+	if frame := m.View(); !strings.Contains(frame, " 12:00:01 out hello") {
+		t.Errorf("%s", frame)
+	}
+}
