@@ -81,7 +81,7 @@ func cleanEnv(t testing.TB, home string, more ...string) []string {
 	return append([]string{
 		"GORACE=atexit_sleep_ms=0", // or each command of a build with -race ends a second later
 		"HOME=" + home, "TMPDIR=" + os.TempDir(), "LC_ALL=C.UTF-8", "FAASCTL_CLIENT_PATIENCE=0", "FAASCTL_RUN_AS=none", "FAASCTL_PYTHON=" + python,
-		"XDG_CACHE_HOME=" + filepath.Join(scratch, "cache"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
+		"XDG_CACHE_HOME=" + filepath.Join(scratch, "cache"), "FAASCTL_ENVIRONMENTS=" + filepath.Join(scratch, "environments"), "XDG_STATE_HOME=" + filepath.Join(home, "state"),
 		"PATH=" + filepath.Dir(program(t)) + string(filepath.ListSeparator) + os.Getenv("PATH"),
 	}, more...)
 }

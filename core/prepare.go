@@ -55,14 +55,18 @@ func (d *Dispatcher) prepare(word DownPrepare) {
 }
 
 // notePreparation keeps what a worker says of an environment; the roster tells those
-// who wait for it. What is being done is told with the beats, its end at once.
+// who wait for it. What is being done is told with the beats, its begin and its end at once.
 func (d *Dispatcher) notePreparation(p *peer, news Preparation) {
-	all := slices.DeleteFunc(slices.Clone(p.info.Preparations), func(old Preparation) bool { return old.Function == news.Function })
+	known := false
+	all := slices.DeleteFunc(slices.Clone(p.info.Preparations), func(old Preparation) bool {
+		known = known || old.Function == news.Function && old.State == news.State
+		return old.Function == news.Function
+	})
 	p.info.Preparations = append(all, news)
 	if extra := len(p.info.Preparations) - KeepPreparations; extra > 0 {
 		p.info.Preparations = p.info.Preparations[extra:]
 	}
-	if news.State != Preparing {
+	if news.State != Preparing || !known {
 		d.announce(false)
 	}
 }
