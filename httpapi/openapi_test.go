@@ -107,6 +107,7 @@ func TestEveryDescribedRouteAnswers(t *testing.T) {
 		"tasks-cancel-many":  `{"ids":["` + id + `"]}`,
 		"tasks-retry-many":   `{"ids":["` + id + `"]}`,
 		"tasks-results":      `{"ids":["` + id + `"]}`,
+		"checks":             `{"imports":["json"]}`,
 		"operations-plan":    `{"kind":"purge","filter":{"error":"ValueError"}}`,
 		"operations-start":   `{"kind":"retry"}`,
 	}
