@@ -1,6 +1,7 @@
 package pyrun
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -17,7 +18,11 @@ func (c counter) Ended(o core.Outcome)                          { c.done <- o.St
 
 // benchmarkCalls runs b.N calls in batches through one child.
 func benchmarkCalls(b *testing.B, f *core.Function, codec core.Codec, args []byte, batch int) {
-	r := newRig(b, Config{})
+	benchmarkIn(b, Config{}, f, codec, args, batch)
+}
+
+func benchmarkIn(b *testing.B, c Config, f *core.Function, codec core.Codec, args []byte, batch int) {
+	r := newRig(b, c)
 	r.fine()
 	sink := counter{make(chan core.State, batch)}
 	calls := make([]core.Assignment, batch)
@@ -44,6 +49,14 @@ func BenchmarkJSONRoundTrip(b *testing.B) {
 
 func BenchmarkJSON64PerFrame(b *testing.B) {
 	benchmarkCalls(b, double, core.JSON, []byte("[[21], {}]"), 64)
+}
+
+func BenchmarkLimits64PerFrame(b *testing.B) {
+	for _, l := range []core.Limits{{}, {Memory: 1 << 30}, {CPUSeconds: 60}, {Processes: 16}} {
+		b.Run(fmt.Sprintf("memory %d cpu %g processes %d", l.Memory, l.CPUSeconds, l.Processes), func(b *testing.B) {
+			benchmarkIn(b, Config{Rules: Rules{Ceiling: l}}, double, core.JSON, []byte("[[21], {}]"), 64)
+		})
+	}
 }
 
 func BenchmarkDillRoundTrip(b *testing.B) {
