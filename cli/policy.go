@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,6 +24,7 @@ func policyFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "memory", Usage: "`SIZE` that a call may have, with all its processes, such as 512MiB; 0 = no limit"},
 		&urfave.Float64Flag{Name: "cpu-seconds", Usage: "processor time that a call may use; 0 = no limit"},
 		&urfave.IntFlag{Name: "processes", Usage: "at most `N` processes and threads of a call at once; 0 = no limit"},
+		&urfave.StringSliceFlag{Name: "env", Usage: "variable `NAME=VALUE` that calls find, or NAME alone for the worker's own value, if the worker has --pass-env NAME; may be repeated; '' = none"},
 		&urfave.StringFlag{Name: "isolation", Usage: "`HOW` calls are kept apart: warm (default), fork or fresh"},
 		&urfave.DurationFlag{Name: "expires", Usage: "do not run a call that waited longer; 0 = it may wait for ever"},
 	}
@@ -54,6 +56,14 @@ func policyChange(c *urfave.Context) (change core.PolicyChange, err error) {
 	}
 	if c.IsSet("processes") {
 		change.Processes = new(c.Int("processes"))
+	}
+	if c.IsSet("env") {
+		words := slices.DeleteFunc(c.StringSlice("env"), func(word string) bool { return word == "" })
+		env, err := core.ParseEnv(words)
+		if err != nil {
+			return change, usageOf("--env", err)
+		}
+		change.Env = &env
 	}
 	if c.IsSet("isolation") {
 		isolation := core.Isolation(c.String("isolation"))
@@ -153,6 +163,7 @@ func describePolicy(p core.Policy, add func(name, value string)) {
 		add("concurrency", count(p.Concurrency, "call")+" at once")
 	}
 	add("rate", p.Rate.String())
+	add("env", strings.Join(p.Env, " "))
 	describeLimits(p.Limits, add)
 	if p.Expires > 0 {
 		add("expires", "after waiting "+p.Expires.String())

@@ -17,6 +17,7 @@ func ruleFlags() []urfave.Flag {
 		&urfave.StringFlag{Name: "memory", Usage: "`SIZE` that any call may have at most, whatever its function says; 0 = no ceiling"},
 		&urfave.Float64Flag{Name: "cpu-seconds", Usage: "processor time that any call may use at most; 0 = no ceiling"},
 		&urfave.IntFlag{Name: "processes", Usage: "at most `N` processes and threads of any call at once; 0 = no ceiling"},
+		&urfave.StringSliceFlag{Name: "pass-env", Usage: "variable `NAME` of the worker's environment that functions get which ask for it (--env NAME); may be repeated"},
 		&urfave.StringFlag{Name: "run-as", Value: "auto", EnvVars: []string{"FAASCTL_RUN_AS"}, Usage: "as root, `USERS` that functions run as: auto (one unprivileged user per slot, where it can read Python and the import paths), none, or a range of user ids such as 70000-70099"},
 	}, isolationFlags())
 }
@@ -42,7 +43,7 @@ func readGrace(c *urfave.Context) (time.Duration, error) {
 
 // readRules reads them.
 func readRules(c *urfave.Context) (pyrun.Rules, error) {
-	rules := pyrun.Rules{RunAs: c.String("run-as"), Ceiling: core.Limits{CPUSeconds: c.Float64("cpu-seconds"), Processes: c.Int("processes")}}
+	rules := pyrun.Rules{RunAs: c.String("run-as"), PassEnv: c.StringSlice("pass-env"), Ceiling: core.Limits{CPUSeconds: c.Float64("cpu-seconds"), Processes: c.Int("processes")}}
 	if c.IsSet("memory") {
 		memory, err := parseMemory(c.String("memory"))
 		if err != nil {
@@ -63,6 +64,9 @@ func readRules(c *urfave.Context) (pyrun.Rules, error) {
 // ruleWords are the flags that say the same to a worker that is hired.
 func ruleWords(rules pyrun.Rules) []string {
 	words := []string{"--run-as", rules.RunAs}
+	for _, name := range rules.PassEnv {
+		words = append(words, "--pass-env", name)
+	}
 	for _, limit := range []struct{ flag, value string }{
 		{"--memory", strconv.FormatInt(rules.Ceiling.Memory, 10)},
 		{"--cpu-seconds", strconv.FormatFloat(rules.Ceiling.CPUSeconds, 'g', -1, 64)},

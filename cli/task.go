@@ -175,6 +175,7 @@ func taskDocument(task core.Task, spec core.Spec, result *core.Result, attempts 
 		Backoff core.Backoff `json:"backoff,omitzero"`
 		RetryOn core.RetryOn `json:"retry_on,omitempty"`
 		Expires string       `json:"expires,omitempty"` // how long it may wait
+		Env     core.Env     `json:"env,omitempty"`
 		core.Limits
 		Labels   map[string]string `json:"labels,omitempty"`
 		RetryOf  core.TaskID       `json:"retry_of,omitempty"`
@@ -183,7 +184,7 @@ func taskDocument(task core.Task, spec core.Spec, result *core.Result, attempts 
 		Attempts []core.Attempt    `json:"attempts"`
 		Waits    string            `json:"waits,omitempty"` // why a QUEUED task does
 	}{Waits: waits, Task: task, Retries: spec.Retries, Backoff: spec.Backoff, RetryOn: spec.RetryOn, Labels: spec.Labels, RetryOf: spec.RetryOf,
-		Result: result, Attempts: attempts, Limits: spec.Limits}
+		Result: result, Attempts: attempts, Env: spec.Env, Limits: spec.Limits}
 	if spec.Timeout > 0 {
 		document.Timeout = spec.Timeout.String()
 	}

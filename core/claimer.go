@@ -168,7 +168,7 @@ func (c *claimer) claim(ctx context.Context, w want) (claim, error) {
 		case err == nil:
 			answer.tasks = append(answer.tasks, Assignment{
 				Lease: t.Lease, Attempt: t.Attempt + 1, Function: f, Codec: t.Spec.Codec, Args: t.Spec.Args,
-				Timeout: t.Spec.Timeout, Limits: t.Spec.Limits,
+				Timeout: t.Spec.Timeout, Env: t.Spec.Env, Limits: t.Spec.Limits,
 			})
 		case ClassOf(err) == ErrNotFound:
 			answer.broken = append(answer.broken, Outcome{Lease: t.Lease, State: Failed, Result: Result{Failure: &Failure{

@@ -10,7 +10,7 @@ import (
 // its calls are run, tried again and limited. The zero value runs each call once,
 // without limits.
 //
-// Timeout, Retries, Backoff, RetryOn, Expires and Limits are copied into the Spec of a
+// Timeout, Retries, Backoff, RetryOn, Expires, Env and Limits are copied into the Spec of a
 // call when it is accepted, so that a change concerns later calls only.
 // Concurrency and Rate are looked at by each claim: a change concerns what waits
 // already.
@@ -22,6 +22,7 @@ type Policy struct {
 	Concurrency int           `json:"concurrency,omitempty"` // calls that run at once, over all workers; 0 = no cap
 	Rate        Rate          `json:"rate,omitzero"`         // calls that are handed out per time; zero = no limit
 	Expires     time.Duration `json:"expires,omitempty"`     // how long a call may wait before it is run, ns; 0 = for ever
+	Env         Env           `json:"env,omitempty"`         // variables that a call finds
 	Limits                    // what a call may use
 }
 
@@ -49,6 +50,7 @@ func (p Policy) Changes(q Policy) []string {
 		{"concurrency", p.Concurrency != q.Concurrency},
 		{"rate", p.Rate != q.Rate},
 		{"expires", p.Expires != q.Expires},
+		{"env", !slices.Equal(p.Env, q.Env)},
 		{"memory", p.Memory != q.Memory},
 		{"cpu_seconds", p.CPUSeconds != q.CPUSeconds},
 		{"processes", p.Processes != q.Processes},
@@ -81,6 +83,9 @@ func (p Policy) validate() error {
 	if err := p.Limits.Validate(); err != nil {
 		return err
 	}
+	if err := p.Env.validate(); err != nil {
+		return err
+	}
 	return p.RetryOn.validate()
 }
 
@@ -93,6 +98,7 @@ type PolicyChange struct {
 	Concurrency *int
 	Rate        *Rate
 	Expires     *time.Duration
+	Env         *Env
 	Memory      *int64
 	CPUSeconds  *float64
 	Processes   *int
@@ -111,12 +117,16 @@ func (c PolicyChange) Apply(p Policy) Policy {
 	state(&p.Concurrency, c.Concurrency)
 	state(&p.Rate, c.Rate)
 	state(&p.Expires, c.Expires)
+	state(&p.Env, c.Env)
 	state(&p.Memory, c.Memory)
 	state(&p.CPUSeconds, c.CPUSeconds)
 	state(&p.Processes, c.Processes)
 	state(&p.Isolation, c.Isolation)
 	if len(p.RetryOn) == 0 {
 		p.RetryOn = nil
+	}
+	if len(p.Env) == 0 {
+		p.Env = nil
 	}
 	return p
 }

@@ -85,7 +85,7 @@ func TestRetryOnText(t *testing.T) {
 
 func TestPolicyComesBackFromJSON(t *testing.T) {
 	whole := Policy{Timeout: 1, Retries: 2, Backoff: Backoff{3 * time.Second, 4 * time.Second}, RetryOn: RetryOn{"E"}, Concurrency: 5, Rate: Rate{6, time.Hour}, Expires: 7,
-		Limits: Limits{Memory: 8, CPUSeconds: 9.5, Processes: 10, Isolation: Fresh}}
+		Env: Env{"A=1"}, Limits: Limits{Memory: 8, CPUSeconds: 9.5, Processes: 10, Isolation: Fresh}}
 	for _, p := range []Policy{{}, whole} {
 		data, err := json.Marshal(p)
 		var got Policy

@@ -241,7 +241,7 @@ func (s *Spec) inherit(p Policy, r SubmitRequest) {
 	if r.Expires == nil {
 		s.Expires = p.Expires
 	}
-	s.Limits = p.Limits
+	s.Limits, s.Env = p.Limits, p.Env
 	if s.Retries > 0 {
 		s.Backoff, s.RetryOn = p.Backoff, p.RetryOn
 	}

@@ -67,6 +67,7 @@ type Spec struct {
 	Labels   map[string]string `json:"labels,omitempty"`
 	Group    string            `json:"group,omitempty"`
 	RetryOf  TaskID            `json:"retry_of,omitempty"`
+	Env      Env               `json:"env,omitempty"` // likewise
 	Limits                     // the function's, when it was accepted
 }
 
@@ -211,6 +212,7 @@ type Assignment struct {
 	Codec    Codec     // of Args
 	Args     []byte
 	Timeout  time.Duration
+	Env      Env
 	Limits   // of the Spec; the worker's ceilings come on top
 }
 

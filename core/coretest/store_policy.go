@@ -10,6 +10,7 @@ import (
 var wholePolicy = core.Policy{
 	Timeout: 90 * time.Second, Retries: 3, Backoff: core.Backoff{First: 5 * time.Second, Last: 5 * time.Second},
 	RetryOn: core.RetryOn{"ValueError", "timeout"}, Concurrency: 4, Rate: core.Rate{N: 30, Per: time.Minute}, Expires: time.Hour,
+	Env:    core.Env{"A=1", "SECRET"},
 	Limits: core.Limits{Memory: 1 << 30, CPUSeconds: 2.5, Processes: 7, Isolation: core.Fork},
 }
 
@@ -55,6 +56,7 @@ var policyCases = map[string]func(*fixture){
 		fn := f.function("add")
 		s := spec(fn.ID)
 		s.Retries, s.Backoff, s.RetryOn, s.Expires = 2, core.Backoff{First: 1, Last: 2}, core.RetryOn{"a.B"}, time.Hour
+		s.Env = core.Env{"B"}
 		s.Limits = core.Limits{Memory: 1 << 29, CPUSeconds: 1, Isolation: core.Fresh}
 		id := f.accept([]core.Submission{{ID: core.NewTaskID(), Spec: s}})[0]
 		f.must(f.SetPolicy(f.ctx, fn.ID, wholePolicy))

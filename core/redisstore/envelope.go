@@ -81,6 +81,7 @@ type specHeader struct {
 	Group    string            `json:"g,omitempty"`
 	RetryOf  core.TaskID       `json:"o,omitempty"`
 	Limits   core.Limits       `json:"m,omitzero"`
+	Env      core.Env          `json:"v,omitempty"`
 	Apart    int               `json:"a,omitempty"` // size of the arguments when they are a string of their own
 }
 
@@ -89,7 +90,7 @@ type specHeader struct {
 func sealSpec(spec core.Spec) (envelope, apart []byte, err error) {
 	h := specHeader{
 		Function: spec.Function, Codec: spec.Codec, Timeout: spec.Timeout, Retries: spec.Retries, Backoff: spec.Backoff,
-		RetryOn: spec.RetryOn, Expires: spec.Expires, Queue: spec.Queue, Priority: spec.Priority, Labels: spec.Labels, Group: spec.Group, RetryOf: spec.RetryOf, Limits: spec.Limits,
+		RetryOn: spec.RetryOn, Expires: spec.Expires, Queue: spec.Queue, Priority: spec.Priority, Labels: spec.Labels, Group: spec.Group, RetryOf: spec.RetryOf, Limits: spec.Limits, Env: spec.Env,
 	}
 	if len(spec.Args) > outOfLine {
 		h.Apart = len(spec.Args)
@@ -113,7 +114,7 @@ func openSpec(envelope []byte) (spec core.Spec, apart int, err error) {
 	}
 	spec = core.Spec{
 		Function: h.Function, Codec: h.Codec, Timeout: h.Timeout, Retries: h.Retries, Backoff: h.Backoff,
-		RetryOn: h.RetryOn, Expires: h.Expires, Queue: h.Queue, Priority: h.Priority, Labels: h.Labels, Group: h.Group, RetryOf: h.RetryOf, Limits: h.Limits,
+		RetryOn: h.RetryOn, Expires: h.Expires, Queue: h.Queue, Priority: h.Priority, Labels: h.Labels, Group: h.Group, RetryOf: h.RetryOf, Limits: h.Limits, Env: h.Env,
 	}
 	if len(raw) > 0 {
 		spec.Args = raw

@@ -44,6 +44,7 @@ type Policy struct {
 	Rate        *core.Rate    `json:"rate,omitempty" doc:"calls handed out per time: 100/s, 30/m, 5/h or 1/d; 0 = no limit" example:"100/s"`
 	Expires     *Duration     `json:"expires,omitempty" doc:"how long a call may wait before it is run: 1m30s or seconds; 0 = for ever"`
 
+	Env        *core.Env       `json:"env,omitempty" doc:"variables that a call finds: NAME=value, or NAME alone for the worker's own value, if its operator passes it on (--pass-env)" example:"[\"MODE=fast\",\"API_KEY\"]"`
 	Memory     *int64          `json:"memory,omitempty" doc:"bytes that a call's processes may have together; 0 = no limit" minimum:"0"`
 	CPUSeconds *float64        `json:"cpu_seconds,omitempty" doc:"processor time that a call's processes may use; 0 = no limit" minimum:"0"`
 	Processes  *int            `json:"processes,omitempty" doc:"processes and threads that a call may have at once; 0 = no limit" minimum:"0"`
@@ -55,19 +56,22 @@ func (p Policy) Change() core.PolicyChange {
 	return core.PolicyChange{
 		Timeout: (*time.Duration)(p.Timeout), Retries: p.Retries, Backoff: p.Backoff, RetryOn: p.RetryOn,
 		Concurrency: p.Concurrency, Rate: p.Rate, Expires: (*time.Duration)(p.Expires),
-		Memory: p.Memory, CPUSeconds: p.CPUSeconds, Processes: p.Processes, Isolation: p.Isolation,
+		Env: p.Env, Memory: p.Memory, CPUSeconds: p.CPUSeconds, Processes: p.Processes, Isolation: p.Isolation,
 	}
 }
 
 // PolicyOf is the reverse of Change.
 func PolicyOf(c core.PolicyChange) Policy {
+	if c.Env != nil && *c.Env == nil {
+		c.Env = &core.Env{}
+	}
 	if c.RetryOn != nil && *c.RetryOn == nil {
 		c.RetryOn = &core.RetryOn{} // nil would be written as null, which states nothing
 	}
 	return Policy{
 		Timeout: (*Duration)(c.Timeout), Retries: c.Retries, Backoff: c.Backoff, RetryOn: c.RetryOn,
 		Concurrency: c.Concurrency, Rate: c.Rate, Expires: (*Duration)(c.Expires),
-		Memory: c.Memory, CPUSeconds: c.CPUSeconds, Processes: c.Processes, Isolation: c.Isolation,
+		Env: c.Env, Memory: c.Memory, CPUSeconds: c.CPUSeconds, Processes: c.Processes, Isolation: c.Isolation,
 	}
 }
 

@@ -92,6 +92,7 @@ type child struct {
 	peak   int64 // the most memory it is known to have had, in bytes
 	floor  int64 // what a process counts as its peak that we start, in bytes
 
+	env    string // variables that its calls find, as find has them
 	usage  usage
 	fresh  bool // its call was to have it for itself
 	served int  // calls that were handed to it to run in itself, not in forks
@@ -364,16 +365,18 @@ type bodies struct {
 	order   []string // least recently used first
 	next    uint32
 	last    *core.Function // most calls name the same function as the one before
+	env     string
 	number  uint32
 }
 
 // find returns the number of f's body in the child, and whether it must be
 // sent first.
-func (b *bodies) find(f *core.Function) (n uint32, send bool) {
-	if f == b.last {
+// It is loaded anew for other variables, as a module may read them.
+func (b *bodies) find(f *core.Function, env string) (n uint32, send bool) {
+	if f == b.last && env == b.env {
 		return b.number, false
 	}
-	key := string(f.Codec) + "\x00" + f.BodyHash + "\x00" + f.Entry + "\x00" + f.File
+	key := string(f.Codec) + "\x00" + f.BodyHash + "\x00" + f.Entry + "\x00" + f.File + "\x00" + env
 	n, known := b.numbers[key]
 	if known {
 		for i, k := range b.order {
@@ -395,7 +398,7 @@ func (b *bodies) find(f *core.Function) (n uint32, send bool) {
 			b.order = b.order[1:]
 		}
 	}
-	b.last, b.number = f, n
+	b.last, b.env, b.number = f, env, n
 	return n, !known
 }
 

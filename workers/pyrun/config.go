@@ -65,6 +65,10 @@ type Rules struct {
 	// how far calls are kept apart at least. Default: no limit.
 	Ceiling core.Limits
 
+	// PassEnv names variables of the worker's own environment that functions which
+	// ask for them by name get. Default: none.
+	PassEnv []string
+
 	// RunAs says who functions run as, where the worker is root: "none" is root,
 	// "auto" one unprivileged user per slot where that user can read the
 	// interpreter and the import paths, and a range of user ids, 70000-70099,

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"time"
 
@@ -88,7 +89,8 @@ func (f *flight) tag() uint32 {
 // limits: these are set for the child as a whole.
 func (s *slot) launch() {
 	limits := s.pool.limits(s.rest[0].Assignment)
-	if !s.hold(limits) {
+	variables := s.rest[0].Env
+	if !s.hold(limits) || !s.lend(variables) {
 		return
 	}
 	payload := number(0)
@@ -101,11 +103,11 @@ func (s *slot) launch() {
 	}
 	for len(s.rest) > 0 && len(calls) < room && (len(calls) == 0 || len(payload)+len(s.rest[0].Args) <= frameBytes) {
 		c := s.rest[0]
-		if s.pool.limits(c.Assignment) != limits {
+		if s.pool.limits(c.Assignment) != limits || !slices.Equal(c.Env, variables) {
 			break
 		}
 		s.rest = s.rest[1:]
-		n, send := s.ch.bodies.find(c.Function)
+		n, send := s.ch.bodies.find(c.Function, s.ch.env)
 		if send {
 			s.ch.sendBody(n, c.Function)
 		}

@@ -25,6 +25,7 @@ const (
 	kindCalls = 'C' // count, then count × (call header, arguments)
 	kindAck   = 'A' // the parent has read all that the last call printed
 	kindLimit = 'Q' // bytes of memory, processes (8 bytes each): soft limits for what runs from now on
+	kindEnv   = 'E' // JSON object: variables that calls find from now on, beside the process' own
 	kindSkip  = 'K' // tag of a call that is not to be started
 
 	kindHello  = 'H' // JSON: who the child is; it is ready

@@ -128,6 +128,43 @@ func TestLimitsWithinABatch(t *testing.T) {
 	}
 }
 
+// A function's variables are its calls' alone: those that are stated, and those of
+// the worker that its operator passes on. One that cannot be had ends the call.
+func TestEnv(t *testing.T) {
+	t.Setenv("PYRUN_SECRET", "s3cret")
+	t.Setenv("PYRUN_KEPT_BACK", "x")
+	r := newRig(t, Config{Rules: Rules{PassEnv: []string{"PYRUN_SECRET", "PYRUN_MISSING"}}})
+	see := source("f", "import os\nAT_LOAD = os.environ.get('MODE')\ndef f():\n    return [AT_LOAD, os.environ.get('MODE'), os.environ.get('PYRUN_SECRET')]\n")
+	for _, isolation := range core.Isolations {
+		ask := func(env core.Env) core.Outcome {
+			a := assign(see, none)
+			a.Env, a.Isolation = env, isolation
+			r.Start([]core.Assignment{a}, r)
+			return r.outcome(t, a.Task)
+		}
+		wantJSON(t, ask(nil), `[null,null,null]`)
+		wantJSON(t, ask(core.Env{"MODE=fast"}), `["fast","fast",null]`)
+		wantJSON(t, ask(core.Env{"MODE=slow", "PYRUN_SECRET"}), `["slow","slow","s3cret"]`)
+		wantJSON(t, ask(core.Env{"MODE=fast"}), `["fast","fast",null]`)
+		wantJSON(t, ask(nil), `[null,null,null]`)
+		wantFailure(t, ask(core.Env{"PYRUN_KEPT_BACK"}), core.KindUnloadable, "--pass-env PYRUN_KEPT_BACK")
+		wantFailure(t, ask(core.Env{"PYRUN_MISSING"}), core.KindUnloadable, "PYRUN_MISSING")
+		r.fine()
+	}
+	var batch []core.Assignment
+	for i := range 90 {
+		a := assign(source("f", "import os\ndef f():\n    return os.environ.get('N')\n"), none)
+		if i%3 > 0 {
+			a.Env = core.Env{fmt.Sprintf("N=%d", i%3)}
+		}
+		batch = append(batch, a)
+	}
+	r.Start(batch, r)
+	for i, a := range batch {
+		wantJSON(t, r.outcome(t, a.Task), []string{"null", `"1"`, `"2"`}[i%3])
+	}
+}
+
 // gone waits until a process has ended.
 func gone(t *testing.T, pid int) {
 	t.Helper()

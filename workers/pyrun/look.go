@@ -2,7 +2,11 @@ package pyrun
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
+	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"faasctl/core"
@@ -43,12 +47,39 @@ func (s *slot) hold(l core.Limits) bool {
 	case s.ch.exited(): // that was all: another child takes the calls
 		s.condemn(doomRetire, "it has ended")
 	default: // it must not run without
-		c := s.rest[0]
-		s.rest = s.rest[1:]
-		message := "its limits cannot be put in force on this worker: " + err.Error()
-		c.sink.Ended(core.Outcome{Lease: c.Lease, State: core.Failed, Result: failed(c.Codec, core.Failure{Kind: core.KindCrash, Message: message})})
+		s.refuse(core.KindCrash, "its limits cannot be put in force on this worker: "+err.Error())
 	}
 	return false
+}
+
+// refuse ends the next call without having started it.
+func (s *slot) refuse(kind core.FailureKind, message string) {
+	c := s.rest[0]
+	s.rest = s.rest[1:]
+	c.sink.Ended(core.Outcome{Lease: c.Lease, State: core.Failed, Result: failed(c.Codec, core.Failure{Kind: kind, Message: message})})
+}
+
+// lend has the child's next calls find variables in their environment. It returns
+// false when they cannot be had here.
+func (s *slot) lend(env core.Env) bool {
+	key := strings.Join(env, "\x00")
+	if key == s.ch.env {
+		return true
+	}
+	values, missing := env.Resolve(func(name string) (string, bool) {
+		if !slices.Contains(s.pool.config.PassEnv, name) {
+			return "", false
+		}
+		return os.LookupEnv(name)
+	})
+	if missing != "" {
+		s.refuse(core.KindUnloadable, "it needs the variable "+missing+" of its worker, which has or passes on no such: start it with "+missing+" set and --pass-env "+missing)
+		return false
+	}
+	text, _ := json.Marshal(values)
+	s.ch.send(kindEnv, text)
+	s.ch.env = key
+	return true
 }
 
 // watch notes when the call that is being entered has to be looked at.

@@ -46,7 +46,7 @@ NUMBER = struct.Struct("<I")
 LIMITS = struct.Struct("<QQ")  # bytes of memory, processes; the highest number is none
 MAGIC, COMPLETE = b"fx", 1
 LOADING = struct.Struct("<IB")  # tag, whether setup() begins (1) or has ended (0)
-SETUP, BODIES, CALLS, ACK, SKIP, LIMIT, HELLO, DONE, MISS, LOAD = b"IBCAKQHRML"
+SETUP, BODIES, CALLS, ACK, SKIP, LIMIT, ENV, HELLO, DONE, MISS, LOAD = b"IBCAKQEHRML"
 OK, EXCEPTION, UNSERIALIZABLE, UNLOADABLE, TOO_LARGE, SKIPPED, DIED = range(7)
 JSON_CODEC, DILL_CODEC = 0, 1
 PENDING = 1  # flag of a result: the call printed something the parent has not read yet
@@ -792,6 +792,8 @@ class Child:
                 self.bodies.popitem(last=False)
         elif kind == LIMIT:
             bounds.set(*LIMITS.unpack(payload))
+        elif kind == ENV:
+            place.lend(decode_json(payload.decode()))
         elif kind == SKIP:
             self.skips.add(NUMBER.unpack(payload)[0])
 
@@ -1204,8 +1206,8 @@ class Place:
         self.path, self.directory, self.watch = path, -1, -1  # nothing but a directory that the parent has made for us is ever emptied
         self.environ = os.environ
         self.current = getattr(os.environ, "_data", os.environ)  # comparing the mapping itself takes 60 us
-        self.moved = False
-        self.remember()
+        self.base, self.lent, self.moved = dict(self.environ), {}, False
+        self.apply()
         if not path:
             return
         self.fchdir = os.fchdir
@@ -1235,8 +1237,26 @@ class Place:
             self.watch = -1
 
     def remember(self):
-        """What loading a function did to the environment stays; what calls do to it does not."""
-        self.variables, self.raw = dict(self.environ), dict(self.current)
+        """What loading a function did to the environment stays; what calls do to it does not, nor what was lent."""
+        base = dict(self.environ)
+        for name in self.lent:
+            base.pop(name, None)
+            if name in self.base:
+                base[name] = self.base[name]
+        self.base = base
+        self.apply()
+
+    def lend(self, variables):
+        """What calls find beside that from now on."""
+        self.lent = variables
+        self.apply()
+
+    def apply(self):
+        self.variables = dict(self.base, **self.lent)
+        if dict(self.environ) != self.variables:
+            self.environ.clear()
+            self.environ.update(self.variables)
+        self.raw = dict(self.current)
 
     def back(self):
         if os.environ is not self.environ:

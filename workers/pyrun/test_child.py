@@ -560,6 +560,20 @@ class StageTest(ChildCase):
         for _ in range(2):
             self.assertEqual(parent.call(number).value, ["1", "m", "m"])
 
+    def test_variables_are_lent(self):
+        parent = self.start()
+        text = "import os\nAT_LOAD = os.environ.get('KEY')\nos.environ['KEPT'] = 'k'\ndef f(): return [AT_LOAD, os.environ.pop('KEY', None), os.environ.get('KEPT'), os.environ.get('LANG')]"
+        before = parent.call("import os\ndef f(): return sorted(os.environ)").value
+        parent.write(runner.ENV, json.dumps({"KEY": "one", "LANG": "xx"}).encode())
+        lent = parent.body(text)
+        for _ in range(2):
+            self.assertEqual(parent.call(lent).value, ["one", "one", "k", "xx"])
+        parent.write(runner.ENV, json.dumps({"KEY": "two"}).encode())
+        self.assertEqual(parent.call("import os\ndef f(): return os.environ['KEY']").value, "two")
+        parent.write(runner.ENV, b"{}")
+        self.assertEqual(parent.call("import os\ndef f(): return sorted(os.environ)").value, sorted(set(before) | {"KEPT"}))
+        self.assertEqual(parent.call("import os\ndef f(): return os.environ.get('LANG')").value, os.environ.get("LANG"))
+
     def test_without_a_directory_of_its_own_nothing_is_removed(self):
         with tempfile.TemporaryDirectory() as top:
             parent = self.start()

@@ -166,7 +166,7 @@ func taskMessage(batch []core.Assignment, fresh func(*core.Function) bool) (bodi
 		w.string(string(a.Codec))
 		w.int(a.Timeout.Microseconds())
 		w.int(int64(len(a.Args)))
-		w.limits(a.Limits)
+		w.limits(a.Limits, a.Env)
 		w.close()
 		payload = append(payload, a.Args...)
 	}
@@ -301,7 +301,7 @@ func (r *reader) tasks(rest *payload) core.DownTasks {
 		a.Timeout = time.Duration(r.int(0, maxMicros)) * time.Microsecond
 		r.field(7)
 		a.Args = rest.take(r)
-		a.Limits = r.limits(8)
+		a.Limits, a.Env = r.limits(8)
 		if r.err == nil && f >= int64(len(functions)) {
 			r.fail("a task names function %d of %d", f, len(functions))
 		}
@@ -313,9 +313,10 @@ func (r *reader) tasks(rest *payload) core.DownTasks {
 	return d
 }
 
-// limits says what a call may use, where anything limits it.
-func (w *writer) limits(l core.Limits) {
-	if l == (core.Limits{}) {
+// limits says what a call may use, and the variables that it finds, where there is
+// anything to say.
+func (w *writer) limits(l core.Limits, env core.Env) {
+	if l == (core.Limits{}) && len(env) == 0 {
 		return
 	}
 	w.open()
@@ -324,17 +325,26 @@ func (w *writer) limits(l core.Limits) {
 	w.int(int64(l.Processes))
 	w.string(string(l.Isolation))
 	w.close()
+	if len(env) == 0 {
+		return
+	}
+	w.open()
+	for _, variable := range env {
+		w.string(variable)
+	}
+	w.close()
 }
 
-// limits reads the i-th element of a task, which is the last and may be missing.
-func (r *reader) limits(i int) (l core.Limits) {
+// limits reads the i-th element of a task and the one after, which are the last and
+// may be missing.
+func (r *reader) limits(i int) (l core.Limits, env core.Env) {
 	if r.peek() != ',' {
 		r.end(i)
-		return l
+		return l, nil
 	}
 	r.field(i)
 	if !r.open() {
-		return l
+		return l, nil
 	}
 	r.field(0)
 	l.Memory = r.int(0, core.MaxMemory)
@@ -345,8 +355,14 @@ func (r *reader) limits(i int) (l core.Limits) {
 	r.field(3)
 	l.Isolation = core.Isolation(r.string(16))
 	r.end(4)
-	r.end(i + 1)
-	return l
+	if r.peek() != ',' {
+		r.end(i + 1)
+		return l, nil
+	}
+	r.field(i + 1)
+	r.each(MaxItems, "variables", func() { env = append(env, r.string(4<<10)) })
+	r.end(i + 2)
+	return l, env
 }
 
 func (r *reader) function(rest *payload) *core.Function {

@@ -70,6 +70,9 @@ var samples = []struct {
 		{Lease: lease1, Attempt: 1, Function: square, Codec: core.JSON, Args: []byte("[[7],{}]"), Timeout: 300 * time.Second,
 			Limits: core.Limits{Memory: 512 << 20, CPUSeconds: 1.5, Processes: 8, Isolation: core.Fork}},
 	}}},
+	{name: "TASKS, with variables", down: core.DownTasks{Tasks: []core.Assignment{
+		{Lease: lease1, Attempt: 1, Function: square, Codec: core.JSON, Args: []byte("[[7],{}]"), Timeout: 300 * time.Second, Env: core.Env{"API_KEY", "MODE=fast"}},
+	}}},
 	{name: "SETTLED", down: core.DownSettled{Leases: []core.Lease{lease1}}},
 	{name: "CANCEL", down: core.DownCancel{Tasks: []core.TaskID{"0192-a"}, Grace: 500 * time.Millisecond}},
 	{name: "LOST", down: core.DownLost{Leases: []core.Lease{lease1}}},
