@@ -92,7 +92,8 @@ type child struct {
 	peak   int64 // the most memory it is known to have had, in bytes
 	floor  int64 // what a process counts as its peak that we start, in bytes
 
-	env    string // variables that its calls find, as find has them
+	bounds core.Limits // in force on its last calls
+	env    string      // variables that its calls find, as find has them
 	usage  usage
 	fresh  bool // its call was to have it for itself
 	served int  // calls that were handed to it to run in itself, not in forks

@@ -63,6 +63,8 @@ func (s *slot) unfit(c call) string {
 func (s *slot) spent() string {
 	c := s.pool.config
 	switch {
+	case s.ch.deserted():
+		return "a call under limits has left processes running"
 	case s.ch.fresh:
 		return "its call had an interpreter of its own"
 	case c.RecycleAfter > 0 && s.ch.served >= c.RecycleAfter:

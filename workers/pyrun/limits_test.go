@@ -85,6 +85,42 @@ func TestLimitsAreOfTheCall(t *testing.T) {
 	wantJSON(t, r.under(core.Limits{Processes: 2}, "import subprocess\ndef f():\n    return subprocess.call(['true'])\n", none), "0")
 }
 
+// What a call under limits leaves running ends with it: it would go on without any
+// limit. Otherwise a bomb of forks would only have to wait for the next call.
+func TestWhatALimitedCallLeavesEndsWithIt(t *testing.T) {
+	r := newRig(t, Config{})
+	leave := "import subprocess\ndef f():\n    return subprocess.Popen(['sleep', '600']).pid\n"
+	for name, l := range map[string]core.Limits{
+		"memory": {Memory: 256 << 20}, "processor time": {CPUSeconds: 60}, "processes": {Processes: 8},
+		"in a fork": {Processes: 8, Isolation: core.Fork},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := r.under(l, leave, none)
+			pid, err := strconv.Atoi(string(o.Result.JSON))
+			if err != nil {
+				t.Fatalf("%s %+v", o.Result.JSON, o.Result.Failure)
+			}
+			gone(t, pid)
+			r.fine()
+		})
+	}
+	o := r.under(core.Limits{}, leave, none)
+	pid, _ := strconv.Atoi(string(o.Result.JSON))
+	r.fine()
+	if p, ok := readProcess(strconv.Itoa(pid)); !ok || p.ended {
+		t.Error("what a call without limits leaves is ended, too")
+	}
+	if r.Enforces().Processes != "cgroup" {
+		t.Skipf("SKIPPED: processes are limited by %s here", r.Enforces().Processes)
+	}
+	// Threads that a limited call has left may not be let off either.
+	before := r.under(core.Limits{Processes: 8}, "import os, threading, time\ndef f():\n    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n    return os.getpid()\n", none)
+	after := r.under(core.Limits{}, "import os\ndef f():\n    return os.getpid()\n", none)
+	if string(before.Result.JSON) == string(after.Result.JSON) {
+		t.Error("a thread of a limited call goes on without its limit")
+	}
+}
+
 func TestLimitOfProcesses(t *testing.T) {
 	r := newRig(t, Config{})
 	if e := r.Enforces(); e.Processes != "cgroup" {

@@ -26,7 +26,7 @@ func (s *slot) hold(l core.Limits) bool {
 				why = "it has " + sizeText(used) + " of memory from earlier calls"
 			}
 		}
-		if l.Processes > 0 {
+		if l.Processes > 0 || s.ch.bounds.Processes > 0 { // whoever lives on must not be let off the limit
 			if n := s.ch.cell.tasks(s.ch.pid); n > 1 {
 				why = fmt.Sprintf("%d processes and threads run in it from earlier calls", n)
 			}
@@ -40,6 +40,7 @@ func (s *slot) hold(l core.Limits) bool {
 	data, processes, change, err := s.ch.cell.limit(s.ch.pid, l)
 	switch {
 	case err == nil:
+		s.ch.bounds = l
 		if change {
 			s.ch.send(kindLimit, binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, data), processes))
 		}
@@ -50,6 +51,12 @@ func (s *slot) hold(l core.Limits) bool {
 		s.refuse(core.KindCrash, "its limits cannot be put in force on this worker: "+err.Error())
 	}
 	return false
+}
+
+// deserted reports whether a call under limits has left processes running: they
+// would go on without any, or be charged to the next call.
+func (ch *child) deserted() bool {
+	return (ch.bounds.Memory > 0 || ch.bounds.CPUSeconds > 0 || ch.bounds.Processes > 0) && len(ch.cell.processes(ch.pid))-ch.cell.launchers > 1
 }
 
 // refuse ends the next call without having started it.
