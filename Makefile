@@ -62,7 +62,7 @@ fuzz: ## Every fuzz target for FUZZTIME (10s) each
 
 ROUNDS ?= 3
 bench: deps build ## Ratios to Celery, RQ, Dask and process pools, measured side by side, then Go benchmarks; FULL=1 adds 1,000,000 tasks
-	$(GO) build -o bin/bench-answer ./.ci/bench/answer
+	$(GO) build -o bin/bench-answer ./httpapi/contract/answer
 	$(PYTHON) -B .ci/bench/table.py bin/faasctl --answer bin/bench-answer --rounds $(ROUNDS) --figures bin/bench.json --markdown bin/bench.md $(if $(FULL),--full)
 	$(MAKE) microbench BENCH='$(KEYBENCH)' BENCHTIME=300ms PACKAGES='$(KEYPACKAGES)'
 
