@@ -1,12 +1,10 @@
 package pyrun
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -356,26 +354,8 @@ func TestSetupIsNotInTheTimeout(t *testing.T) {
 	}
 }
 
-// journal keeps what is logged.
-type journal struct {
-	lock sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(data []byte) (int, error) {
-	j.lock.Lock()
-	defer j.lock.Unlock()
-	return j.text.Write(data)
-}
-
-func (j *journal) String() string {
-	j.lock.Lock()
-	defer j.lock.Unlock()
-	return j.text.String()
-}
-
 func TestPreload(t *testing.T) {
-	var log journal
+	var log logged
 	r := newRig(t, Config{
 		Slots: 2, Rules: Rules{Preload: []string{"wave", "email.mime", "no_such_module", "wave"}, RecycleAfter: 1},
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
