@@ -44,9 +44,9 @@ pytest: # unit tests of the Python files; those of the runner on every interpret
 race: ## Go tests under the race detector
 	$(GO) test -race $(TESTFLAGS) ./...
 
-soak: deps build ## Faults with the timers of real life, a rolling restart, 50,000 tasks, 1,000,000 random frames, 200 workers
+soak: deps build ## Faults with the timers of real life, a rolling restart, Redis in trouble, 50,000 tasks, 1,000,000 random frames, 200 workers
 	FAASCTL_SOAK=1 $(GO) test -count=1 -v -p 1 -parallel 8 -timeout 30m ./workers/faults ./workers/workertest
-	FAASCTL_SOAK=1 $(GO) test -count=1 -v -timeout 10m -run Rolling ./cli
+	FAASCTL_SOAK=1 $(GO) test -count=1 -v -timeout 10m -run 'Rolling|RedisTrouble' ./cli
 
 SEED ?= 1
 chaos: deps ## Kills, stops and broken connections at random: three seeds from SEED on, all modes, fsync always and everysec; poison
