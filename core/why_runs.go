@@ -58,6 +58,9 @@ func (w *whyBook) handedOut(silent bool) {
 		w.cause(WhyPrepares, "", "%s", text)
 	case t.Worker == "":
 		w.cause(WhyHeld, "", "dispatcher %s took it %s ago and its start is not known yet, which takes up to 3 s", in.Holder, since)
+	// A beat younger than the claim counts this task too.
+	case known && worker.Seen.After(t.Claimed) && worker.Held > 0 && worker.Held <= worker.Busy:
+		w.cause(WhyRuns, "", "worker %s executes it, and has had it for %s", t.Worker, since)
 	case known && worker.Busy >= worker.Slots:
 		w.cause(WhyHeld, command("workers", "show", string(t.Worker)), "worker %s holds it for %s, behind what it executes: %d of %s busy, %s held",
 			t.Worker, since, worker.Busy, counted(worker.Slots, "slot"), counted(worker.Held, "task"))

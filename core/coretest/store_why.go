@@ -170,6 +170,8 @@ var whyCases = map[string]func(*fixture){
 		w := f.why(id, core.WhyHeld)
 		f.says(w, core.WhyHeld, "behind what it executes: 2 of 2 slots busy, 7 tasks held")
 		f.helps(w, "faasctl workers show w-one")
+		f.staff(core.Worker{ID: "w-one", State: core.WorkerRunning, Slots: 2, Busy: 2, Held: 2})
+		f.says(f.why(id, core.WhyRuns), core.WhyRuns, "worker w-one executes it")
 	},
 	"running, and its environment is being made": func(f *fixture) {
 		fn := f.function("add")
