@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -32,8 +33,17 @@ func exitOf(err error) int {
 		return core.ExitPending
 	case errors.Is(err, context.Canceled) && core.ClassOf(err) == core.ErrInternal:
 		return core.ExitPending // somebody pressed Ctrl-C
+	case unwritten(err):
+		return core.ExitUnwritten
 	}
 	return core.ClassOf(err).Exit
+}
+
+// unwritten reports whether stdout did not take what was to be printed. A closed
+// pipe is none of these: SIGPIPE ends the process.
+func unwritten(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) && path.Op == "write" && path.Path == os.Stdout.Name()
 }
 
 // explain tells stderr about err, unless that happened already, and returns
@@ -53,6 +63,9 @@ func (e *environment) complain(err error) {
 	var waits *pending
 	if errors.As(err, &waits) {
 		hint = waits.again
+	}
+	if unwritten(err) {
+		hint = "tasks go on; faasctl task ls lists them, faasctl result ID has a result"
 	}
 	if hint != "" {
 		text += "\n  → " + hint

@@ -56,6 +56,7 @@ const exitCodesHelp = `   0  ok                                   6  task crashe
    3  task timed out                       9  refused by the server
    4  not found                           10  not finished yet, or detached
    5  task was cancelled                  70  a fault of faasctl
+                                          74  stdout could not be written
 `
 
 func helpGroup(text *strings.Builder, command *urfave.Command) {

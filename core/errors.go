@@ -54,6 +54,7 @@ const (
 	ExitRefused     = 9  // the server said no
 	ExitPending     = 10 // not finished yet, or detached
 	ExitInternal    = 70 // our mistake
+	ExitUnwritten   = 74 // stdout could not be written: a full disk
 )
 
 // Error is what faasctl tells its users: what was being done, what went wrong,
