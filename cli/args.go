@@ -159,8 +159,29 @@ func (l *commandLine) unknown(written string) error {
 		if near := nearest(strings.TrimLeft(written, "-"), names); near != "" {
 			return err.WithHint("did you mean %s?", dashed(near))
 		}
+		if owners := l.owners(strings.TrimLeft(written, "-")); len(owners) > 0 {
+			return err.WithHint("%s is a flag of %s", clip(written, 64), strings.Join(owners, ", "))
+		}
 	}
 	return err.WithHint("%s --help lists the flags", strings.TrimSpace("faasctl "+op))
+}
+
+// owners are the verbs that have a flag which this one lacks: the first few of them.
+func (l *commandLine) owners(name string) []string {
+	var owners []string
+	for _, command := range l.verbs {
+		for _, leaf := range append([]*urfave.Command{command}, command.Subcommands...) {
+			if len(owners) == 3 || flagNamed(leaf, name) == nil {
+				continue
+			}
+			verb := leaf.Name
+			if leaf != command {
+				verb = command.Name + " " + verb
+			}
+			owners = append(owners, "faasctl "+verb)
+		}
+	}
+	return owners
 }
 
 // check looks at the whole line once it has been read.

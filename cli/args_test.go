@@ -119,7 +119,7 @@ func TestArrangeRefuses(t *testing.T) {
 		{"run|add|--asinc", "run: there is no flag --asinc", "did you mean --async?"},
 		{"run|add|-x", "run: there is no flag -x", "faasctl run --help lists the flags"},
 		{"run|add|--args", "run: --args needs a value", "write --args VALUE"},
-		{"--source|run|add", "run: there is no flag --source", "faasctl run --help lists the flags"},
+		{"--source|run|add", "run: there is no flag --source", "--source is a flag of faasctl fn show"},
 		{"--nonsense|run", "there is no flag --nonsense", "faasctl --help lists the flags"},
 	}
 	for _, test := range tests {
