@@ -38,18 +38,31 @@ func seal(header any, parts ...[]byte) ([]byte, error) {
 
 // open reads the header and returns the raw bytes.
 func open(kind string, sealed []byte, header any) ([]byte, error) {
+	head, raw, err := unseal(kind, sealed)
+	if err != nil {
+		return nil, err
+	}
+	return raw, readHead(kind, head, header)
+}
+
+// unseal returns the header and the raw bytes.
+func unseal(kind string, sealed []byte) (head, raw []byte, err error) {
 	if len(sealed) < 2 || sealed[0] != envelopeVersion {
-		return nil, broken("read a stored "+kind, "it is not an envelope of version %d", envelopeVersion)
+		return nil, nil, broken("read a stored "+kind, "it is not an envelope of version %d", envelopeVersion)
 	}
 	size, n := binary.Uvarint(sealed[1:])
 	if n <= 0 || size > uint64(len(sealed)-1-n) {
-		return nil, broken("read a stored "+kind, "its header is cut off")
+		return nil, nil, broken("read a stored "+kind, "its header is cut off")
 	}
 	rest := sealed[1+n:]
-	if err := json.Unmarshal(rest[:size], header); err != nil {
-		return nil, &core.Error{Class: core.ErrInternal, Op: "read a stored " + kind, Detail: "its header is damaged", Err: err}
+	return rest[:size], rest[size:], nil
+}
+
+func readHead(kind string, head []byte, header any) error {
+	if err := json.Unmarshal(head, header); err != nil {
+		return &core.Error{Class: core.ErrInternal, Op: "read a stored " + kind, Detail: "its header is damaged", Err: err}
 	}
-	return rest[size:], nil
+	return nil
 }
 
 // cut takes the next size bytes off raw; none is nil.
@@ -87,28 +100,24 @@ type specHeader struct {
 
 // sealSpec returns the envelope and, when they are large, the arguments that
 // belong beside it.
-func sealSpec(spec core.Spec) (envelope, apart []byte, err error) {
-	h := specHeader{
+func sealSpec(spec core.Spec) (envelope, apart []byte, err error) { return new(sealer).sealSpec(spec) }
+
+// headerOf leaves Apart to the caller.
+func headerOf(spec core.Spec) specHeader {
+	return specHeader{
 		Function: spec.Function, Codec: spec.Codec, Timeout: spec.Timeout, Retries: spec.Retries, Backoff: spec.Backoff,
 		RetryOn: spec.RetryOn, Expires: spec.Expires, Queue: spec.Queue, Priority: spec.Priority, Labels: spec.Labels, Group: spec.Group, RetryOf: spec.RetryOf, Limits: spec.Limits, Env: spec.Env,
 	}
-	if len(spec.Args) > outOfLine {
-		h.Apart = len(spec.Args)
-		envelope, err = seal(h)
-		return envelope, spec.Args, err
-	}
-	envelope, err = seal(h, spec.Args)
-	return envelope, nil, err
 }
 
 // openSpec is the reverse. When apart > 0 the arguments, of that size, are a
 // string of their own.
 func openSpec(envelope []byte) (spec core.Spec, apart int, err error) {
-	var h specHeader
-	raw, err := open("task", envelope, &h)
-	if err != nil {
-		return core.Spec{}, 0, err
-	}
+	return new(opener).openSpec(envelope)
+}
+
+// with is the spec of a header, with the raw bytes behind it.
+func (h *specHeader) with(raw []byte) (spec core.Spec, apart int, err error) {
 	if h.Apart < 0 || h.Apart > 0 && len(raw) > 0 {
 		return core.Spec{}, 0, broken("read a stored task", "its arguments are in two places")
 	}
@@ -134,10 +143,16 @@ func sealResult(r core.Result) ([]byte, error) {
 }
 
 func openResult(envelope []byte) (*core.Result, error) {
-	var h resultHeader
-	raw, err := open("result", envelope, &h)
+	head, raw, err := unseal("result", envelope)
 	if err != nil {
 		return nil, err
+	}
+	h, plain := readPlain(head)
+	if !plain {
+		h = resultHeader{}
+		if err := readHead("result", head, &h); err != nil {
+			return nil, err
+		}
 	}
 	r := &core.Result{Repr: h.Repr, Failure: h.Failure}
 	value, err := cut("result", &raw, h.JSON)

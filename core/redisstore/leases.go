@@ -64,10 +64,11 @@ func (s *Store) claimed(ctx context.Context, claim string, items []any) ([]core.
 	const op = "claim"
 	all := make([]core.Claimed, 0, len(items)/4)
 	var apart, sizes []int
+	var opener opener
 	for i := 0; i < len(items); i += 4 {
 		id, _ := items[i].(string)
 		envelope, _ := items[i+3].(string)
-		spec, size, err := openSpec([]byte(envelope))
+		spec, size, err := opener.openSpec([]byte(envelope))
 		if err != nil {
 			// One damaged task must not keep all others from running. Nobody
 			// renews its lease, so it ends as lost.
@@ -129,8 +130,9 @@ func (s *Store) Settle(ctx context.Context, batch []core.Settlement) ([]core.Ver
 	err := parcels(len(batch), size, func(from, to int) error {
 		args := append(make([]any, 0, 3+4*(to-from)), s.cfg.KeepEvents, cancelledDuring, nil)
 		var forms forms[settleForm]
+		var sealer sealer
 		for _, item := range batch[from:to] {
-			result, err := sealResult(item.Result)
+			result, err := sealer.sealResult(item.Result)
 			if err != nil {
 				return &core.Error{Class: core.ErrInvalid, Op: "settle", Detail: "a result cannot be stored", Err: err}
 			}

@@ -171,11 +171,12 @@ func retryArgs(args []any, retries []core.Submission) ([]any, error) {
 		args = append(args, short(string(item.Spec.RetryOf)))
 	}
 	var forms forms[submitForm]
+	var sealer sealer
 	var err error
 	place := len(args)
 	args = append(args, nil)
 	for _, item := range retries {
-		if args, err = appendSubmission(args, item, &forms); err != nil {
+		if args, err = appendSubmission(args, item, &sealer, &forms); err != nil {
 			return nil, err
 		}
 	}

@@ -20,6 +20,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 		args := make([]any, 2, 2+4*(to-from))
 		args[0] = s.cfg.KeepEvents
 		var forms forms[submitForm]
+		var sealer sealer
 		asked := make([]int, 0, to-from)
 		for i := from; i < to; i++ {
 			item, priority := batch[i], batch[i].Spec.Priority
@@ -32,7 +33,7 @@ func (s *Store) Submit(ctx context.Context, batch []core.Submission) ([]error, e
 				continue
 			}
 			var err error
-			if args, err = appendSubmission(args, item, &forms); err != nil {
+			if args, err = appendSubmission(args, item, &sealer, &forms); err != nil {
 				return err
 			}
 			asked = append(asked, i)
@@ -136,8 +137,8 @@ func (f submitForm) fields() []any {
 }
 
 // appendSubmission adds what scripts/submit.lua takes of one task.
-func appendSubmission(args []any, item core.Submission, forms *forms[submitForm]) ([]any, error) {
-	envelope, apart, err := sealSpec(item.Spec)
+func appendSubmission(args []any, item core.Submission, sealer *sealer, forms *forms[submitForm]) ([]any, error) {
+	envelope, apart, err := sealer.sealSpec(item.Spec)
 	if err != nil {
 		return nil, err
 	}
