@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"faasctl/core"
+	"faasctl/core/coretest/ports"
 	"faasctl/httpapi/client"
 )
 
@@ -45,11 +46,10 @@ func liveFleet(t *testing.T) (f *fleet, urls [2]string) {
 		t.Skip("starts whole stacks")
 	}
 	f = newFleet(t)
-	at := func(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
-	api, socket := freePorts(t, 1), freePorts(t, 1)
-	f.words["api2"] = []string{"serve", "--listen", at(api), "--redis", f.redis.url()}
+	api, socket := ports.Reserve(t, 1), ports.Reserve(t, 1)
+	f.words["api2"] = []string{"serve", "--listen", ports.At(api), "--redis", f.redis.url()}
 	f.words["dispatcher2"] = []string{"dispatcher", "-m", "push", "-p", strconv.Itoa(socket), "--redis", f.redis.url()}
-	f.words["push2"] = []string{"worker", "push", "2", at(socket)}
+	f.words["push2"] = []string{"worker", "push", "2", ports.At(socket)}
 	for _, name := range []string{"dispatcher2", "push2", "api2"} {
 		f.start(name)
 	}
@@ -64,7 +64,7 @@ func liveFleet(t *testing.T) (f *fleet, urls [2]string) {
 			t.Fatal(said)
 		}
 	}
-	return f, [2]string{f.url(), "http://" + at(api)}
+	return f, [2]string{f.url(), "http://" + ports.At(api)}
 }
 
 func liveAPI(t *testing.T, url string) *client.Client {

@@ -78,26 +78,3 @@ func (r *redisServer) must(command string) {
 		r.t.Fatalf("%s: %q %v", command, answer, err)
 	}
 }
-
-// freePorts finds n ports in a row that nobody listens on.
-func freePorts(t testing.TB, n int) int {
-	t.Helper()
-	for range 100 {
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port, free := first.Addr().(*net.TCPAddr).Port, true
-		for i := 1; i < n && free; i++ {
-			next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+i))
-			if free = err == nil; free {
-				_ = next.Close()
-			}
-		}
-		if _ = first.Close(); free && port+n < 65536 {
-			return port
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"faasctl/core"
+	"faasctl/core/coretest/ports"
 	"faasctl/httpapi/client"
 )
 
@@ -31,13 +32,12 @@ func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	home := t.TempDir()
 	f := &fleet{t: t, env: cleanEnv(t, home), home: home, redis: redisServerFor(t), runs: map[string]*stack{}}
-	port, sockets := freePorts(t, 1), freePorts(t, 2)
-	at := func(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+	port, sockets := ports.Reserve(t, 1), ports.Reserve(t, 2)
 	f.words = map[string][]string{
-		"api":        {"serve", "--listen", at(port), "--redis", f.redis.url()},
+		"api":        {"serve", "--listen", ports.At(port), "--redis", f.redis.url()},
 		"dispatcher": {"dispatcher", "-m", "local,push,pull", "-w", "1", "-p", strconv.Itoa(sockets), "--redis", f.redis.url()},
-		"push":       {"worker", "push", "1", at(sockets)},
-		"pull":       {"worker", "pull", "1", at(sockets + 1)},
+		"push":       {"worker", "push", "1", ports.At(sockets)},
+		"pull":       {"worker", "pull", "1", ports.At(sockets + 1)},
 	}
 	for _, name := range []string{"dispatcher", "push", "pull", "api"} {
 		f.start(name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"faasctl/core"
+	"faasctl/core/coretest/ports"
 	"faasctl/httpapi/client"
 	"faasctl/workers/pyrun"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -42,6 +44,9 @@ import (
 //	                    DILL, a PYTHONPATH by which it imports dill; PYTHON and VERSION1
 //	[bwrap]             functions can be shut in here
 //	keep NAME           put what it printed on stdout into a variable
+//	neighbours A B      two ports in a row until the story ends: A is free, on B
+//	                    somebody listens
+//	NOBODY              HOST:PORT where nobody listens
 func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts whole stacks")
@@ -58,7 +63,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			env.Vars = append(env.Vars, cleanEnv(t, home, "EXAMPLES="+examples, "FAASCTL_URL="+nobody)...)
+			env.Vars = append(env.Vars, cleanEnv(t, home, "EXAMPLES="+examples, "FAASCTL_URL=http://"+nobody, "NOBODY="+nobody)...)
 			wheels := filepath.Join(env.WorkDir, "wheels")
 			if err := answerWheels(wheels); err != nil {
 				return err
@@ -83,17 +88,18 @@ func TestScripts(t *testing.T) {
 			"stack": func(ts *testscript.TestScript, neg bool, words []string) {
 				begin(ts, append([]string{"up", "-w", "2", "--listen", "127.0.0.1:0"}, words...))
 			},
-			"server": func(ts *testscript.TestScript, neg bool, words []string) { begin(ts, words) },
-			"halt":   halt,
-			"exits":  exits,
-			"until":  untilFits,
-			"lines":  lines,
-			"first":  first,
-			"waits":  waits,
-			"gone":   gone,
-			"says":   says,
-			"signal": signals,
-			"ends":   ends,
+			"server":     func(ts *testscript.TestScript, neg bool, words []string) { begin(ts, words) },
+			"halt":       halt,
+			"exits":      exits,
+			"until":      untilFits,
+			"lines":      lines,
+			"first":      first,
+			"waits":      waits,
+			"gone":       gone,
+			"says":       says,
+			"signal":     signals,
+			"ends":       ends,
+			"neighbours": neighbours,
 			"keep": func(ts *testscript.TestScript, neg bool, words []string) {
 				ts.Setenv(words[0], strings.TrimSpace(ts.ReadFile("stdout")))
 			},
@@ -241,6 +247,21 @@ func lines(ts *testscript.TestScript, neg bool, words []string) {
 func first(ts *testscript.TestScript, neg bool, words []string) {
 	line, _, _ := strings.Cut(ts.ReadFile(words[1]), "\n")
 	ts.Setenv(words[0], line)
+}
+
+// neighbours reserves two ports and listens on the second.
+func neighbours(ts *testscript.TestScript, neg bool, words []string) {
+	if neg || len(words) != 2 {
+		ts.Fatalf("usage: neighbours FREE TAKEN")
+	}
+	free, release, err := ports.Hold(2)
+	ts.Check(err)
+	ts.Defer(release)
+	listener, err := net.Listen("tcp", ports.At(free+1))
+	ts.Check(err)
+	ts.Defer(func() { _ = listener.Close() })
+	ts.Setenv(words[0], strconv.Itoa(free))
+	ts.Setenv(words[1], strconv.Itoa(free+1))
 }
 
 // waits until so many workers run.

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"faasctl/core/coretest/ports"
 	"faasctl/httpapi/client"
 	"faasctl/workers/pyrun"
 )
@@ -34,8 +35,14 @@ func TestMain(m *testing.M) {
 	if scratch, err = os.MkdirTemp("", "faasctl-cli-*"); err != nil {
 		panic(err)
 	}
+	port, release, err := ports.Hold(1)
+	if err != nil {
+		panic(err)
+	}
+	nobody = ports.At(port)
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(scratch)
+		release()
 		os.Exit(code)
 	}))
 }
@@ -86,8 +93,8 @@ func cleanEnv(t testing.TB, home string, more ...string) []string {
 	}, more...)
 }
 
-// nobody is an address where no server of ours listens.
-const nobody = "http://127.0.0.1:9"
+// nobody is where nobody listens while the tests run: HOST:PORT.
+var nobody string
 
 // stack is a running `faasctl up`, `serve`, `dispatcher` or `worker`.
 type stack struct {

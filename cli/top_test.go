@@ -17,6 +17,7 @@ import (
 	"github.com/creack/pty"
 
 	"faasctl/core"
+	"faasctl/core/coretest/ports"
 )
 
 // topRole makes this test binary act as faasctl with only the verb top.
@@ -52,12 +53,7 @@ type topServer struct {
 
 func newTopServer(t testing.TB) *topServer {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &topServer{address: listener.Addr().String()}
-	_ = listener.Close()
+	s := &topServer{address: ports.At(ports.Reserve(t, 1))}
 	s.top = core.Top{
 		Numbers: &core.TopNumbers{Slots: 2, Busy: 1, Running: 1}, Store: &core.StoreInfo{Kind: "memory"},
 		Workers: &[]core.Worker{{ID: "w-0123456789ab", Mode: core.Local, Host: "quay", State: core.WorkerRunning, Slots: 2, Busy: 1, Done: 41}},

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"faasctl/core"
+	"faasctl/core/coretest/ports"
 	"faasctl/httpapi/client"
 )
 
@@ -34,14 +34,9 @@ func watchStack(t *testing.T, w, h int, words ...string) *watchedStack {
 	if testing.Short() {
 		t.Skip("starts a whole stack")
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = free.Close()
-	home := t.TempDir()
-	s := &watchedStack{home: home, up: append([]string{"up", "--listen", free.Addr().String(), "--data", "data"}, words...)}
-	s.env = cleanEnv(t, home, "FAASCTL_URL=http://"+free.Addr().String(), "TERM=screen", "PS1=shell> ")
+	home, address := t.TempDir(), ports.At(ports.Reserve(t, 1))
+	s := &watchedStack{home: home, up: append([]string{"up", "--listen", address, "--data", "data"}, words...)}
+	s.env = cleanEnv(t, home, "FAASCTL_URL=http://"+address, "TERM=screen", "PS1=shell> ")
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	s.ctx = ctx
 	s.tmux = startShell(t, w, h, home, s.env)

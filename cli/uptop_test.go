@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"faasctl/core"
+	"faasctl/core/coretest/ports"
 	"faasctl/httpapi/client"
 )
 
@@ -157,12 +157,7 @@ func TestUpTopSuspends(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a whole stack")
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = free.Close()
-	home, address := t.TempDir(), free.Addr().String()
+	home, address := t.TempDir(), ports.At(ports.Reserve(t, 1))
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	s := &watchedStack{home: home, ctx: ctx, env: cleanEnv(t, home, "FAASCTL_URL=http://"+address, "TERM=screen", "PS1=shell> ")}

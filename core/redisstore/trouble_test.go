@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"faasctl/core"
+	"faasctl/core/coretest/ports"
 )
 
 // lines is a log that can be read while it is written.
@@ -44,19 +45,14 @@ func plainServer(t *testing.T, words ...string) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	_ = listener.Close()
+	port := ports.Reserve(t, 1)
 	cmd := exec.Command(path, append([]string{"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, words...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	eventually(t, "a server", func() bool {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		conn, err := net.Dial("tcp", ports.At(port))
 		if err == nil {
 			conn.Close()
 		}

@@ -12,16 +12,12 @@ import (
 	"time"
 
 	"faasctl/core"
+	"faasctl/core/coretest/ports"
 )
 
 // A server that is away is asked again until it is back, and somebody is told.
 func TestTheClientWaitsForTheServer(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := listener.Addr().String()
-	_ = listener.Close()
+	at := ports.At(ports.Reserve(t, 1))
 	told := make(chan error, 10)
 	var busy atomic.Int32
 	c, err := New(Config{URL: at, Patience: time.Minute, Waiting: func(why error) { told <- why }})
@@ -40,8 +36,9 @@ func TestTheClientWaitsForTheServer(t *testing.T) {
 	if why := <-told; !errors.Is(why, core.ErrUnavailable) {
 		t.Fatal(why)
 	}
-	if listener, err = net.Listen("tcp", at); err != nil {
-		t.Skip("the port was taken meanwhile")
+	listener, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
 	}
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {

@@ -11,6 +11,7 @@ import (
 	"github.com/pebbe/zmq4"
 
 	"faasctl/core"
+	"faasctl/core/coretest/ports"
 	"faasctl/workers/workertest"
 	"faasctl/workers/zmqloop"
 )
@@ -149,11 +150,7 @@ func TestWhatIsNoDispatcher(t *testing.T) {
 			b.Start()
 			log := &diary{}
 			impatient(b, log)
-			gone := accepting(t, func(net.Conn) {})
-			if listen, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-				gone = "tcp://" + listen.Addr().String()
-				_ = listen.Close()
-			}
+			gone := "tcp://" + ports.At(ports.Reserve(t, 1))
 			mute := accepting(t, func(net.Conn) {})
 			web := accepting(t, func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")); _ = c.Close() })
 			b.AddAt(1, gone, mute, web)

@@ -1,6 +1,8 @@
 package zmqloop
 
 import (
+	"faasctl/core/coretest/ports"
+
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,12 +41,7 @@ func listener(t *testing.T, do func(net.Conn)) (address string) {
 // nowhere is an address at which nobody listens.
 func nowhere(t *testing.T) string {
 	t.Helper()
-	listen, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listen.Close()
-	return "tcp://" + listen.Addr().String()
+	return "tcp://" + ports.At(ports.Reserve(t, 1))
 }
 
 // reaches waits until a DEALER has got so far with an address.
