@@ -1,8 +1,6 @@
 package zmqloop
 
 import (
-	"faasctl/core/coretest/ports"
-
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"faasctl/core/coretest/ports"
 )
 
 // listener takes connections, does something with each, and leaves them open.
