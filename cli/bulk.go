@@ -64,6 +64,10 @@ func (e *environment) bulk(c *urfave.Context, kind core.OperationKind) error {
 	if err != nil {
 		return err
 	}
+	grace, err := readGrace(c)
+	if err != nil {
+		return err
+	}
 	api, err := e.client(c)
 	if err != nil {
 		return err
@@ -83,7 +87,7 @@ func (e *environment) bulk(c *urfave.Context, kind core.OperationKind) error {
 			return err
 		}
 	}
-	op, err := api.Apply(c.Context, kind, filter, c.Bool("now"))
+	op, err := api.ApplyWithin(c.Context, kind, filter, c.Bool("now"), grace)
 	if err != nil {
 		return err
 	}

@@ -11,10 +11,13 @@ func cancelCommand(e *environment) *urfave.Command {
 		Name: "cancel", Category: catTasks, Usage: "end tasks: waiting ones at once, running ones by a signal", ArgsUsage: "TASK... | - | --fn NAME | --all",
 		Description: "Exit code 9 when a task had ended before, 4 when there is no such task.\n" +
 			"With --fn, --state, --queue or --all: every task that has not ended and fits. Shows how many there are and asks;\n" +
-			"--yes does not ask. Takes effect after 5 s: until then faasctl undo stops it.",
+			"--yes does not ask. Takes effect after 5 s: until then faasctl undo stops it.\n" +
+			"A call that runs gets SIGTERM, and SIGKILL when its grace is over; its slot is free within a second of that. Cancel it\n" +
+			"again with a shorter --grace to have it ended sooner. A call whose time is out is killed, whatever its grace.",
 		Flags: append(urlFlags(), fnFlag(), queueFlag(),
 			&urfave.StringFlag{Name: "state", Usage: "only tasks in this `STATE`: queued, delayed, running"},
 			&urfave.BoolFlag{Name: "all", Usage: "every task that has not ended"},
+			&urfave.DurationFlag{Name: "grace", Usage: "how long calls that run have to end after SIGTERM: 5s, at most 1h; 0 kills at once (default: that of their dispatcher)"},
 			yesFlag(), nowFlag(), outputFlag("table", "json", "id")),
 		Action: func(c *urfave.Context) error {
 			if filtered := given(c, "fn", "queue", "state", "all"); filtered != "" {
@@ -39,7 +42,11 @@ func cancelCommand(e *environment) *urfave.Command {
 				return err
 			}
 			defer api.Close()
-			verdicts, err := api.Cancel(c.Context, ids)
+			grace, err := readGrace(c)
+			if err != nil {
+				return err
+			}
+			verdicts, err := api.CancelWithin(c.Context, ids, grace)
 			if err != nil {
 				return err
 			}

@@ -22,23 +22,22 @@ func ruleFlags() []urfave.Flag {
 	}, isolationFlags())
 }
 
-// graceFlag is of dispatchers: it is they who have calls cancelled.
+// graceFlag is of dispatchers: it is they who have calls cancelled. A cancel may
+// have another.
 func graceFlag() urfave.Flag {
 	return &urfave.DurationFlag{Name: "grace", Value: 500 * time.Millisecond, Usage: "how long a cancelled call has after SIGTERM before it is killed; one whose time is out has none"}
 }
 
-// maxGrace bounds it: until then its slot is taken.
-const maxGrace = time.Hour
-
+// readGrace is 0 where nothing was said.
 func readGrace(c *urfave.Context) (time.Duration, error) {
+	if !c.IsSet("grace") {
+		return c.Duration("grace"), nil
+	}
 	grace := c.Duration("grace")
-	if grace < 0 || grace > maxGrace {
-		return 0, usage("--grace must be between 0 and %s, not %s", maxGrace, grace)
+	if grace < 0 || grace > core.MaxGrace {
+		return 0, usage("--grace must be between 0 and %s, not %s", core.MaxGrace, grace)
 	}
-	if c.IsSet("grace") {
-		grace = max(grace, time.Millisecond) // 0 is the dispatcher's default
-	}
-	return grace, nil
+	return core.GraceOf(&grace)
 }
 
 // readRules reads them.

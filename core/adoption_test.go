@@ -91,7 +91,7 @@ func TestARegistrationBringsBackStartsAndCancels(t *testing.T) {
 	dispatch(t, core.Push, func(r *rig) {
 		w := r.transport.Join("w-1", 1, 1)
 		id := r.submit(1, nil)[0]
-		_, err := r.Cancel(r.ctx, []core.TaskID{id})
+		_, err := r.Cancel(r.ctx, []core.TaskID{id}, 0)
 		r.must(err)
 		synctest.Wait()
 		again := core.UpJoin{Worker: core.Worker{ID: "w-1", Mode: core.Push, Slots: 1}, Holds: []core.Held{{

@@ -100,7 +100,7 @@ type Dispatcher struct {
 	signals  chan Signal         // from the transports; written until their Serve returns
 	claims   chan claim          // from the claimer
 	answers  chan answer         // from the settler
-	cancels  chan []TaskID       // from the store's hints; a full channel drops, renewal catches up
+	cancels  chan cancelling     // from the store's hints; a full channel drops, renewal catches up
 	prepares chan PrepareRequest // the same; who loses one makes the environment at the first call
 	prepared chan DownPrepare    // what prepares asked for, with the function read
 	follows  chan []TaskID       // the same; a full channel drops, followers say it again
@@ -129,7 +129,7 @@ func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 	d := &Dispatcher{
 		cfg:     cfg,
 		info:    DispatcherInfo{ID: NewDispatcherID(), Principal: cfg.Principal, Host: host, PID: os.Getpid(), Started: time.Now()},
-		signals: make(chan Signal, 256), claims: make(chan claim), answers: make(chan answer, 16), cancels: make(chan []TaskID, 16), follows: make(chan []TaskID, 64),
+		signals: make(chan Signal, 256), claims: make(chan claim), answers: make(chan answer, 16), cancels: make(chan cancelling, 16), follows: make(chan []TaskID, 64),
 		prepares: make(chan PrepareRequest, 64), prepared: make(chan DownPrepare),
 		followed: map[TaskID]time.Time{}, peers: map[WorkerID]*peer{}, holds: map[TaskID]*hold{}, storeUp: true,
 	}

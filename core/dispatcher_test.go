@@ -379,7 +379,7 @@ func TestCancelReachesTheWorker(t *testing.T) {
 	dispatch(t, core.Push, func(r *rig) {
 		w := r.transport.Join("w-1", 1, 1)
 		ids := r.submit(2, nil)
-		_, err := r.Cancel(r.ctx, ids)
+		_, err := r.Cancel(r.ctx, ids, 0)
 		r.must(err)
 		synctest.Wait()
 		if got := w.Heard().Cancels; !slices.Equal(got, ids[:1]) {

@@ -37,15 +37,16 @@ func (p *peer) credit() int {
 // given back yet. Owned by the loop.
 type hold struct {
 	Assignment
-	order    uint64    // of its claim: a release keeps it
-	peer     *peer     // nil while pending
-	since    time.Time // pending since then; by our clock
-	started  time.Time // zero until its worker said so; by our clock
-	progress *Progress // that the store has not been told; nil for none
-	known    bool      // the store was told which worker has it
-	adopted  bool      // another dispatcher may have it by the store's book
-	ended    bool      // its outcome is with the settler
-	doomed   bool      // its worker was told to cancel it
+	order    uint64        // of its claim: a release keeps it
+	peer     *peer         // nil while pending
+	since    time.Time     // pending since then; by our clock
+	started  time.Time     // zero until its worker said so; by our clock
+	progress *Progress     // that the store has not been told; nil for none
+	known    bool          // the store was told which worker has it
+	adopted  bool          // another dispatcher may have it by the store's book
+	ended    bool          // its outcome is with the settler
+	doomed   bool          // its worker was told to cancel it
+	grace    time.Duration // that it was told then
 }
 
 // loop is the one loop: signals, claimed tasks, the settler's answers, cancels
@@ -63,8 +64,8 @@ func (d *Dispatcher) loop(stop, transports context.Context) {
 			d.accept(c)
 		case a := <-d.answers:
 			d.apply(a)
-		case ids := <-d.cancels:
-			d.cancelHeld(ids)
+		case c := <-d.cancels:
+			d.cancelHeld(c)
 		case ids := <-d.follows:
 			d.follow(ids)
 		case word := <-d.prepared:
@@ -255,7 +256,7 @@ func (d *Dispatcher) hear(h Hint) {
 		d.claimer.ring()
 	case HintCancel:
 		select {
-		case d.cancels <- h.Tasks:
+		case d.cancels <- cancelling{h.Tasks, h.Grace}:
 		default:
 		}
 	case HintPrepare:
@@ -268,25 +269,6 @@ func (d *Dispatcher) hear(h Hint) {
 		case d.follows <- h.Tasks:
 		default:
 		}
-	}
-}
-
-func (d *Dispatcher) cancelHeld(ids []TaskID) {
-	doomed := map[*peer][]TaskID{}
-	for _, id := range ids {
-		h := d.holds[id]
-		switch {
-		case h == nil || h.ended || h.doomed:
-		case h.peer == nil: // never handed out: the store turns a release into CANCELLED
-			d.unqueue(h)
-			d.giveBack([]*hold{h})
-		default:
-			h.doomed = true
-			doomed[h.peer] = append(doomed[h.peer], id)
-		}
-	}
-	for p, ids := range doomed {
-		d.deliver(p, DownCancel{Tasks: ids, Grace: d.cfg.Grace})
 	}
 }
 

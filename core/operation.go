@@ -84,9 +84,10 @@ type Operation struct {
 	Kind    OperationKind  `json:"kind"`
 	State   OperationState `json:"state"`
 	Filter  BulkFilter     `json:"filter"`
-	By      string         `json:"by,omitempty"`   // who asked
-	Planned int            `json:"planned"`        // tasks that the filter selected when it was asked for
-	More    bool           `json:"more,omitempty"` // there were more than Planned: counting stopped there
+	By      string         `json:"by,omitempty"`       // who asked
+	GraceMS int64          `json:"grace_ms,omitempty"` // cancel: what its calls have to end, in ms; 0 = their dispatcher's
+	Planned int            `json:"planned"`            // tasks that the filter selected when it was asked for
+	More    bool           `json:"more,omitempty"`     // there were more than Planned: counting stopped there
 	Created time.Time      `json:"created,omitzero"`
 	Due     time.Time      `json:"due,omitzero"` // when it takes effect
 	Ended   time.Time      `json:"ended,omitzero"`
@@ -105,10 +106,11 @@ type Operation struct {
 type OperationStep struct {
 	ID       OperationID
 	From, To string
-	Last     bool         // the walk has ended: the operation is done
-	Tasks    []TaskID     // to cancel or to forget
-	States   []State      // cancel: only tasks that are still in one of these
-	Retries  []Submission // retry: new tasks; each Spec names the dead letter in RetryOf
+	Last     bool          // the walk has ended: the operation is done
+	Tasks    []TaskID      // to cancel or to forget
+	States   []State       // cancel: only tasks that are still in one of these
+	Grace    time.Duration // cancel: of calls that run
+	Retries  []Submission  // retry: new tasks; each Spec names the dead letter in RetryOf
 }
 
 // OperationStore keeps the journal. Every change of it and what it does to tasks

@@ -109,7 +109,7 @@ func (o *operator) step(ctx context.Context, op Operation) (Operation, error) {
 	}
 	step := OperationStep{ID: op.ID, From: op.At}
 	if op.Kind == OperationCancel {
-		step.States = op.states()
+		step.States, step.Grace = op.states(), time.Duration(op.GraceMS)*time.Millisecond
 	}
 	for _, t := range page.Tasks {
 		if op.selects(t) {

@@ -114,8 +114,10 @@ type TaskStore interface {
 	// List returns tasks newest first.
 	List(ctx context.Context, filter TaskFilter) (TaskPage, error)
 	// Cancel ends QUEUED and DELAYED tasks at once and asks for the end of
-	// RUNNING ones: a durable mark that claim, renew and settle look at.
-	Cancel(ctx context.Context, ids []TaskID) ([]CancelVerdict, error)
+	// RUNNING ones: a durable mark that claim, renew and settle look at, with the
+	// grace that their calls have, 0 for their dispatcher's. Of several cancels the
+	// last one's grace is kept.
+	Cancel(ctx context.Context, ids []TaskID, grace time.Duration) ([]CancelVerdict, error)
 }
 
 // QueueStore tells of queues, and stops and resumes them.
@@ -195,7 +197,7 @@ const (
 	VerdictOK         Verdict = "ok"         // done
 	VerdictAlready    Verdict = "already"    // this very lease was settled before
 	VerdictStale      Verdict = "stale"      // the task is somebody else's, or gone
-	VerdictCancelling Verdict = "cancelling" // renewed, but its end is asked for
+	VerdictCancelling Verdict = "cancelling" // renewed, but its end is asked for; read it with Cancelling
 )
 
 // Renewal prolongs one lease and tells what is known of its run.
@@ -332,6 +334,7 @@ type Hint struct {
 	Kind    HintKind
 	Prepare PrepareRequest // of HintPrepare
 	Tasks   []TaskID
+	Grace   time.Duration // of HintCancel; 0 is the dispatcher's
 }
 
 // HintStore delivers hints.
@@ -418,6 +421,7 @@ type (
 	// DownSettled names results that the worker may forget.
 	DownSettled struct{ Leases []Lease }
 	// DownCancel asks for the end of tasks: a polite signal, and after Grace a kill.
+	// Of two that name a task the earlier kill holds.
 	DownCancel struct {
 		Tasks []TaskID
 		Grace time.Duration

@@ -11,9 +11,10 @@ import (
 type OperationRequest struct {
 	ID     OperationID // so that a request can be repeated; default: a fresh one
 	Kind   OperationKind
-	Filter BulkFilter // its Functions are filled in
-	Now    bool       // a cancel or purge takes effect at once, and cannot be undone
-	By     string     // who asks, for the journal
+	Filter BulkFilter    // its Functions are filled in
+	Now    bool          // a cancel or purge takes effect at once, and cannot be undone
+	By     string        // who asks, for the journal
+	Grace  time.Duration // of a cancel: what calls have to end; 0 = their dispatcher's
 }
 
 // Plan is what an operation would do now.
@@ -47,8 +48,11 @@ const (
 // prepare checks a request and turns it into an operation that is not yet in the
 // journal.
 func (s *Service) prepare(ctx context.Context, r OperationRequest) (Operation, error) {
-	op := Operation{ID: cmp.Or(r.ID, NewOperationID()), Kind: r.Kind, Filter: r.Filter, By: clipText(r.By, 128)}
+	op := Operation{ID: cmp.Or(r.ID, NewOperationID()), Kind: r.Kind, Filter: r.Filter, By: clipText(r.By, 128), GraceMS: r.Grace.Milliseconds()}
 	f := &op.Filter
+	if err := checkGrace(r.Grace); err != nil {
+		return op, err
+	}
 	switch {
 	case r.Kind != OperationCancel && r.Kind != OperationRetry && r.Kind != OperationPurge:
 		return op, Errorf(ErrInvalid, "", "there is no operation %q", clip(string(r.Kind), 32)).WithHint("choose cancel, retry or purge")
@@ -60,6 +64,8 @@ func (s *Service) prepare(ctx context.Context, r OperationRequest) (Operation, e
 		return op, Errorf(ErrInvalid, "", "dead letters are FAILED, not %s", clip(string(f.State), 32))
 	case f.Queue != "" && CheckName(f.Queue) != nil:
 		return op, Errorf(ErrInvalid, "", "%q cannot name a queue", clip(f.Queue, 64))
+	case r.Kind != OperationCancel && r.Grace != 0:
+		return op, Errorf(ErrInvalid, "", "only a cancel has a grace")
 	case len(f.Error) > keepAttemptType:
 		return op, Errorf(ErrInvalid, "", "%q is too long for the class of an error", clip(f.Error, 64)).WithHint("failures are known by the first %d bytes of their class", keepAttemptType)
 	}

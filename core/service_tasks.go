@@ -111,11 +111,6 @@ func (s *Service) Wait(ctx context.Context, id TaskID, patience time.Duration) (
 	}
 }
 
-// Cancel asks for the end of tasks and says what that did to each.
-func (s *Service) Cancel(ctx context.Context, ids []TaskID) ([]CancelVerdict, error) {
-	return s.store.Cancel(ctx, ids)
-}
-
 // List returns one page of tasks, newest first.
 func (s *Service) List(ctx context.Context, filter TaskFilter) (TaskPage, error) {
 	if filter.Limit == 0 {

@@ -91,7 +91,7 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 	has := map[Lease]bool{}
 	var adopted []Renewal
 	var foreign []Lease
-	var doomed []TaskID
+	var doomed []*hold
 	for _, held := range holds {
 		has[held.Lease] = true
 		switch h := d.holds[held.Task]; {
@@ -104,7 +104,7 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 				h.started = time.Now().Add(-held.Ago)
 			}
 			if h.doomed {
-				doomed = append(doomed, h.Task)
+				doomed = append(doomed, h)
 			}
 			h.adopted = true // it may have been with another dispatcher meanwhile
 			adopted = append(adopted, d.renewal(h, time.Now()))
@@ -122,9 +122,7 @@ func (d *Dispatcher) reconcile(p *peer, holds []Held) {
 	if len(foreign) > 0 {
 		d.deliver(p, DownLost{Leases: foreign})
 	}
-	if len(doomed) > 0 {
-		d.deliver(p, DownCancel{Tasks: doomed, Grace: d.cfg.Grace})
-	}
+	d.cancelAgain(p, doomed)
 }
 
 func (d *Dispatcher) adopt(p *peer, held Held) *hold {
@@ -303,23 +301,26 @@ func (d *Dispatcher) apply(a answer) {
 			d.deliver(p, DownSettled{Leases: leases})
 		}
 	}
-	var doomed []TaskID
+	doomed := map[time.Duration][]TaskID{} // by grace
 	for i, r := range a.renewed {
 		h := d.holds[r.Task]
 		if h == nil || h.Lease != r.Lease {
 			continue
 		}
-		if r.Dispatcher != "" && (a.verdicts[i] == VerdictOK || a.verdicts[i] == VerdictCancelling) {
+		grace, cancels := a.verdicts[i].Cancelling()
+		if r.Dispatcher != "" && (a.verdicts[i] == VerdictOK || cancels) {
 			h.adopted = false
 		}
-		switch a.verdicts[i] {
-		case VerdictCancelling:
-			doomed = append(doomed, r.Task)
-		case VerdictStale, VerdictAlready:
+		switch verdict := a.verdicts[i]; {
+		case cancels:
+			doomed[grace] = append(doomed[grace], r.Task)
+		case verdict == VerdictStale || verdict == VerdictAlready:
 			d.lose(h)
 		}
 	}
-	d.cancelHeld(doomed)
+	for grace, ids := range doomed {
+		d.cancelHeld(cancelling{ids, grace})
+	}
 }
 
 // lose drops a task that is somebody else's by now and tells its worker. One

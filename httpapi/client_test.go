@@ -195,6 +195,56 @@ func TestClientBatchListCancel(t *testing.T) {
 	}
 }
 
+// The grace of a cancel gets to the store, from every door that takes one.
+func TestCancelWithin(t *testing.T) {
+	st, ctx := start(t), context.Background()
+	st.function("f")
+	id := st.submit("f", `[]`)
+	held := st.claim()[0]
+	renewed := func() time.Duration {
+		verdicts, err := st.store.Renew(ctx, []core.Renewal{{Lease: held.Lease}}, time.Minute)
+		must(t, err)
+		grace, yes := verdicts[0].Cancelling()
+		if !yes {
+			t.Fatalf("renewed: %s", verdicts[0])
+		}
+		return grace
+	}
+	one, many := "/v1/tasks/"+string(id)+"/cancel", `{"ids":["`+string(id)+`"]`
+	for _, c := range []struct {
+		path, body string
+		want       time.Duration
+	}{
+		{one, "", 0}, {one + "?grace=5s", "", 5 * time.Second}, {one + "?grace=1.5", "", 1500 * time.Millisecond}, {one + "?grace=0", "", core.NoGrace},
+		{"/v1/tasks:cancel", many + `}`, 0}, {"/v1/tasks:cancel", many + `,"grace":"5s"}`, 5 * time.Second}, {"/v1/tasks:cancel", many + `,"grace":0}`, core.NoGrace},
+	} {
+		st.want(200, "POST", c.path, c.body)
+		if got := renewed(); got != c.want {
+			t.Errorf("%s %s: a grace of %s, not %s", c.path, c.body, got, c.want)
+		}
+	}
+	for _, want := range []time.Duration{core.NoGrace, time.Second, 0, core.MaxGrace} {
+		verdicts, err := st.client.CancelWithin(ctx, []core.TaskID{id}, want)
+		must(t, err)
+		if got := renewed(); verdicts[0] != core.CancelRequested || got != want {
+			t.Errorf("%s: a grace of %s, not %s", verdicts[0], got, want)
+		}
+	}
+	for _, c := range [][2]string{
+		{one + "?grace=soon"}, {one + "?grace=-1s"}, {one + "?grace=61m"}, {one + "?grave=1s"},
+		{"/v1/tasks:cancel", many + `,"grace":"61m"}`}, {"/v1/tasks:cancel", many + `,"grace":-1}`},
+		{"/v1/operations", `{"kind":"cancel","grace":"61m"}`}, {"/v1/operations", `{"kind":"retry","grace":"1s"}`},
+	} {
+		if got := st.send("POST", c[0], c[1]); got.status != 422 && got.status != 400 || got.problem(t).Detail == "" {
+			t.Errorf("%v: %d %s", c, got.status, got.body)
+		}
+	}
+	op, err := st.client.ApplyWithin(ctx, core.OperationCancel, core.BulkFilter{}, false, 1500*time.Millisecond)
+	if must(t, err); op.GraceMS != 1500 {
+		t.Errorf("%+v", op)
+	}
+}
+
 func TestClientSystem(t *testing.T) {
 	st, ctx := start(t), context.Background()
 	if err := st.client.Ready(ctx); !errors.Is(err, core.ErrUnavailable) || core.HintOf(err) == "" {

@@ -67,7 +67,7 @@ type gathering struct {
 }
 
 func (s *Server) newGathering(ctx context.Context, body *wire.Gather) (*gathering, error) {
-	ids, err := idsOf(&wire.IDs{IDs: body.IDs})
+	ids, err := idsOf(body.IDs)
 	if err != nil {
 		return nil, err
 	}

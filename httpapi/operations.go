@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"faasctl/core"
 	"faasctl/httpapi/wire"
@@ -82,21 +83,29 @@ func operationRoutes(a *api) {
 }
 
 func (s *Server) plan(ctx context.Context, _ *none, body *wire.Operate) (*answer[core.Plan], error) {
-	plan, err := s.service.PlanOperation(ctx, operationRequest(body))
+	request, err := operationRequest(body)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := s.service.PlanOperation(ctx, request)
 	if err != nil {
 		return nil, err
 	}
 	return reply(plan), nil
 }
 
-func operationRequest(body *wire.Operate) core.OperationRequest {
-	return core.OperationRequest{Kind: body.Kind, Now: body.Now, Filter: core.BulkFilter{
+func operationRequest(body *wire.Operate) (core.OperationRequest, error) {
+	grace, err := core.GraceOf((*time.Duration)(body.Grace))
+	return core.OperationRequest{Kind: body.Kind, Now: body.Now, Grace: grace, Filter: core.BulkFilter{
 		State: body.Filter.State, Function: body.Filter.Function, Queue: body.Filter.Queue, Error: body.Filter.Error,
-	}}
+	}}, err
 }
 
 func (s *Server) startOperation(ctx context.Context, _ *none, body *wire.Operate) (*answer[core.Operation], error) {
-	request := operationRequest(body)
+	request, err := operationRequest(body)
+	if err != nil {
+		return nil, err
+	}
 	request.By = s.caller(exchangeOf(ctx).r)
 	if body.ID != "" {
 		id, err := core.ParseOperationID(body.ID)

@@ -19,6 +19,11 @@ type taskRef struct {
 	ID string `path:"id" doc:"a task's id"`
 }
 
+type taskCancel struct {
+	ID    string `path:"id" doc:"a task's id"`
+	Grace string `query:"grace" doc:"what a call that runs has to end after a polite signal, before it is killed: 5s or a number of seconds, at most 1h; absent: its dispatcher's. Of several cancels the shortest holds" example:"5s"`
+}
+
 type taskWait struct {
 	ID   string `path:"id" doc:"a task's id"`
 	Wait string `query:"wait" doc:"how long to wait for the task's end: 30s or a number of seconds; 60s at most" example:"30s"`
@@ -67,7 +72,7 @@ func taskRoutes(a *api) {
 			"The place in a queue is counted over the first 1,000 entries of its line; more says that there are more.",
 	}, a.s.why)
 	declare(a, huma.Operation{
-		OperationID: "tasks-cancel", Method: http.MethodPost, Path: "/v1/tasks/{id}/cancel", Tags: tags, Errors: idErrors,
+		OperationID: "tasks-cancel", Method: http.MethodPost, Path: "/v1/tasks/{id}/cancel", Tags: tags, Errors: append([]int{http.StatusUnprocessableEntity}, idErrors...), RejectUnknownQueryParameters: true,
 		Summary: "Ask for the end of a task",
 	}, a.s.cancelOne)
 	declareBody(a, huma.Operation{
@@ -275,12 +280,23 @@ func (s *Server) why(ctx context.Context, p *taskRef) (*answer[core.Why], error)
 	return reply(why), nil
 }
 
-func (s *Server) cancelOne(ctx context.Context, p *taskRef) (*answer[wire.Cancelled], error) {
+func (s *Server) cancelOne(ctx context.Context, p *taskCancel) (*answer[wire.Cancelled], error) {
 	id, err := core.ParseTaskID(p.ID)
 	if err != nil {
 		return nil, err
 	}
-	verdicts, err := s.service.Cancel(ctx, []core.TaskID{id})
+	var asked *wire.Duration
+	if p.Grace != "" {
+		asked = new(wire.Duration)
+		if err := asked.UnmarshalText([]byte(p.Grace)); err != nil {
+			return nil, core.Errorf(core.ErrInvalid, "", "grace: %s", err.Error())
+		}
+	}
+	grace, err := core.GraceOf((*time.Duration)(asked))
+	if err != nil {
+		return nil, err
+	}
+	verdicts, err := s.service.Cancel(ctx, []core.TaskID{id}, grace)
 	if err != nil {
 		return nil, err
 	}
@@ -293,12 +309,12 @@ func (s *Server) cancelOne(ctx context.Context, p *taskRef) (*answer[wire.Cancel
 }
 
 // idsOf reads the ids that one request names.
-func idsOf(body *wire.IDs) ([]core.TaskID, error) {
-	if len(body.IDs) > core.MaxBatch {
-		return nil, core.Errorf(core.ErrInvalid, "", "%d ids are more than the %d that one request may name", len(body.IDs), core.MaxBatch)
+func idsOf(named []string) ([]core.TaskID, error) {
+	if len(named) > core.MaxBatch {
+		return nil, core.Errorf(core.ErrInvalid, "", "%d ids are more than the %d that one request may name", len(named), core.MaxBatch)
 	}
-	ids := make([]core.TaskID, len(body.IDs))
-	for i, text := range body.IDs {
+	ids := make([]core.TaskID, len(named))
+	for i, text := range named {
 		var err error
 		if ids[i], err = core.ParseTaskID(text); err != nil {
 			return nil, err
@@ -309,7 +325,7 @@ func idsOf(body *wire.IDs) ([]core.TaskID, error) {
 
 // retryMany submits ended tasks anew; each answer is a new task or a problem.
 func (s *Server) retryMany(ctx context.Context, _ *none, body *wire.IDs) (*answer[wire.SubmittedBatch], error) {
-	ids, err := idsOf(body)
+	ids, err := idsOf(body.IDs)
 	if err != nil {
 		return nil, err
 	}
@@ -327,8 +343,12 @@ func (s *Server) retryMany(ctx context.Context, _ *none, body *wire.IDs) (*answe
 	return reply(out), nil
 }
 
-func (s *Server) cancelMany(ctx context.Context, _ *none, body *wire.IDs) (*answer[wire.CancelledBatch], error) {
-	ids, err := idsOf(body)
+func (s *Server) cancelMany(ctx context.Context, _ *none, body *wire.Cancel) (*answer[wire.CancelledBatch], error) {
+	ids, err := idsOf(body.IDs)
+	if err != nil {
+		return nil, err
+	}
+	grace, err := core.GraceOf((*time.Duration)(body.Grace))
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +356,7 @@ func (s *Server) cancelMany(ctx context.Context, _ *none, body *wire.IDs) (*answ
 	if len(ids) == 0 {
 		return reply(out), nil
 	}
-	verdicts, err := s.service.Cancel(ctx, ids)
+	verdicts, err := s.service.Cancel(ctx, ids, grace)
 	if err != nil {
 		return nil, err
 	}

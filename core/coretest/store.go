@@ -215,9 +215,41 @@ func (f *fixture) renewAs(lease core.Lease, principal string, by core.Dispatcher
 
 func (f *fixture) cancelOne(id core.TaskID) core.CancelVerdict {
 	f.Helper()
-	verdicts, err := f.Cancel(f.ctx, []core.TaskID{id})
+	verdicts, err := f.Cancel(f.ctx, []core.TaskID{id}, 0)
 	f.must(err)
 	return verdicts[0]
+}
+
+// listen returns the hints that come from now on.
+func (f *fixture) listen() <-chan core.Hint {
+	hints, ended := make(chan core.Hint, 100), make(chan error, 1)
+	ctx, stop := context.WithCancel(f.ctx)
+	go func() {
+		ended <- f.Listen(ctx, func(h core.Hint) {
+			select {
+			case hints <- h:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	f.Cleanup(func() { stop(); <-ended })
+	f.hint(hints, core.HintReset)
+	return hints
+}
+
+// hint waits for the next one of a kind.
+func (f *fixture) hint(hints <-chan core.Hint, kind core.HintKind) core.Hint {
+	f.Helper()
+	for {
+		select {
+		case h := <-hints:
+			if h.Kind == kind {
+				return h
+			}
+		case <-f.ctx.Done():
+			f.Fatalf("no hint %s", kind)
+		}
+	}
 }
 
 // eventually repeats try until it holds; the only way a case waits for time.

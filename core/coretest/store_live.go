@@ -1,7 +1,6 @@
 package coretest
 
 import (
-	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -80,25 +79,12 @@ var liveCases = map[string]func(*fixture){
 	"followers and their dispatchers are woken": func(f *fixture) {
 		id := f.submitOne("add")
 		c := f.claimOne()
-		hints := make(chan core.Hint, 100)
-		ctx, cancel := context.WithCancel(f.ctx)
-		ended := make(chan error, 1)
-		go func() { ended <- f.Listen(ctx, func(h core.Hint) { hints <- h }) }()
-		defer func() { cancel(); <-ended }()
+		hints := f.listen()
 		hear := func(kind core.HintKind) {
 			f.Helper()
-			for {
-				select {
-				case h := <-hints:
-					if h.Kind == kind && (kind == core.HintReset || slices.Contains(h.Tasks, id)) {
-						return
-					}
-				case <-f.ctx.Done():
-					f.Fatalf("no hint %s", kind)
-				}
+			for !slices.Contains(f.hint(hints, kind).Tasks, id) {
 			}
 		}
-		hear(core.HintReset)
 		f.must(f.Follow(f.ctx, []core.TaskID{id}))
 		hear(core.HintFollow)
 		f.must(f.Print(f.ctx, []core.Printed{piece(c.Lease, 0, "one")}))

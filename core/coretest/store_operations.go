@@ -11,11 +11,11 @@ import (
 // operationCases are about the journal: each step once, and what can be undone.
 var operationCases = map[string]func(*fixture){
 	"an operation is written once and found again": func(f *fixture) {
-		op := core.Operation{ID: core.NewOperationID(), Kind: core.OperationPurge, By: "uid 1", Planned: 7, More: true,
+		op := core.Operation{ID: core.NewOperationID(), Kind: core.OperationPurge, By: "uid 1", GraceMS: 1500, Planned: 7, More: true,
 			Filter: core.BulkFilter{Function: "add", Functions: []core.FunctionID{"f"}, Queue: "q", Error: "ValueError"}}
 		first, err := f.PutOperation(f.ctx, op, time.Hour)
 		f.must(err)
-		if first.State != core.OperationPending || first.Created.IsZero() || first.Due.Sub(first.Created) != time.Hour || first.By != "uid 1" ||
+		if first.State != core.OperationPending || first.Created.IsZero() || first.Due.Sub(first.Created) != time.Hour || first.By != "uid 1" || first.GraceMS != 1500 ||
 			first.Planned != 7 || !first.More || first.Filter.Error != "ValueError" || first.Filter.Functions[0] != "f" {
 			f.Fatalf("%+v", first)
 		}
@@ -106,8 +106,12 @@ var operationCases = map[string]func(*fixture){
 		}
 		f.wantState(page.Tasks[0].ID, core.Cancelled)
 		for i := range 2 { // a task that was told to end is not told, nor counted, again
-			if told := f.step(core.OperationCancel, core.OperationStep{Tasks: all, States: core.States}); told.Applied != 1-i {
+			grace := []time.Duration{5 * time.Second, core.NoGrace}[i]
+			if told := f.step(core.OperationCancel, core.OperationStep{Tasks: all, States: core.States, Grace: grace}); told.Applied != 1-i {
 				f.Fatalf("time %d: %+v", i+1, told)
+			}
+			if got, _ := f.start(running).Cancelling(); got != 5*time.Second {
+				f.Fatalf("it has a grace of %s", got)
 			}
 		}
 		f.wantSettle(completed(running.Lease, "1"), core.VerdictOK)

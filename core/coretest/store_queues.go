@@ -81,7 +81,7 @@ var queueCases = map[string]func(*fixture){
 		if got, want := oldest("one"), f.task(first[0]).Submitted; !got.Equal(want) {
 			f.Fatalf("the oldest waits since %v, not %v", got, want)
 		}
-		_, err := f.Cancel(f.ctx, first)
+		_, err := f.Cancel(f.ctx, first, 0)
 		f.must(err)
 		if got, want := oldest("one"), f.task(second).Submitted; !got.Equal(want) {
 			f.Fatalf("what was cancelled counts: since %v, not %v", got, want)

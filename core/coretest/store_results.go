@@ -17,7 +17,7 @@ var resultCases = map[string]func(*fixture){
 		failure.State, failure.Result = core.Failed, core.Result{Failure: &core.Failure{Kind: core.KindException, Type: "E"}}
 		f.wantSettle(failure, core.VerdictOK)
 		f.claimOne() // RUNNING
-		_, err := f.Cancel(f.ctx, ids[3:4])
+		_, err := f.Cancel(f.ctx, ids[3:4], 0)
 		f.must(err)
 		asked := append(slices.Clone(ids), core.NewTaskID())
 		got, err := f.Ended(f.ctx, asked)

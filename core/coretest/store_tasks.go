@@ -164,4 +164,29 @@ var taskCases = map[string]func(*fixture){
 			f.Fatalf("result: %+v", r)
 		}
 	},
+	"a cancel has a grace of its own, in the hint and in every renewal, and the last one holds": func(f *fixture) {
+		id := f.submitOne("add")
+		c := f.claimOne()
+		hints := f.listen()
+		for _, grace := range []time.Duration{5 * time.Second, core.NoGrace, 0, core.MaxGrace, time.Second} {
+			verdicts, err := f.Cancel(f.ctx, []core.TaskID{id, core.NewTaskID()}, grace)
+			f.must(err)
+			if !slices.Equal(verdicts, []core.CancelVerdict{core.CancelRequested, core.CancelUnknown}) {
+				f.Fatalf("cancel said %q", verdicts)
+			}
+			if h := f.hint(hints, core.HintCancel); h.Grace != grace || !slices.Equal(h.Tasks, []core.TaskID{id}) {
+				f.Fatalf("the hint of a grace of %s is %+v", grace, h)
+			}
+			for range 2 {
+				if got, yes := f.start(c).Cancelling(); !yes || got != grace {
+					f.Fatalf("renewed with a grace of %s, %v, not %s", got, yes, grace)
+				}
+			}
+		}
+		f.wantSettle(completed(c.Lease, "1"), core.VerdictOK)
+		f.wantState(id, core.Cancelled)
+		if got := f.start(c); got != core.VerdictAlready {
+			f.Fatalf("renewed: %q", got)
+		}
+	},
 }

@@ -3,6 +3,7 @@ package coretest
 import (
 	"context"
 	"sync"
+	"time"
 
 	"faasctl/core"
 )
@@ -57,6 +58,7 @@ type Worker struct {
 	all      []core.TaskID
 	settled  []core.Lease
 	cancels  []core.TaskID
+	graces   []time.Duration
 	lost     []core.Lease
 	draining bool
 	strays   int
@@ -105,7 +107,7 @@ func (w *Worker) hear(msg core.Down) error {
 	case core.DownSettled:
 		w.settled = append(w.settled, msg.Leases...)
 	case core.DownCancel:
-		w.cancels = append(w.cancels, msg.Tasks...)
+		w.cancels, w.graces = append(w.cancels, msg.Tasks...), append(w.graces, msg.Grace)
 	case core.DownLost:
 		w.lost = append(w.lost, msg.Leases...)
 	case core.DownDrain:
@@ -147,6 +149,7 @@ func (w *Worker) Given() []core.TaskID {
 type Heard struct {
 	Settled  []core.Lease
 	Cancels  []core.TaskID
+	Graces   []time.Duration // one per message
 	Lost     []core.Lease
 	Draining bool
 	Strays   int    // times it was told to register
@@ -159,7 +162,7 @@ type Heard struct {
 func (w *Worker) Heard() Heard {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Heard{w.settled, w.cancels, w.lost, w.draining, w.strays, w.store, w.follows, w.prepared}
+	return Heard{w.settled, w.cancels, w.graces, w.lost, w.draining, w.strays, w.store, w.follows, w.prepared}
 }
 
 // Finish ends up to n held tasks, oldest first, in the given state, and returns

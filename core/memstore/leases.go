@@ -102,7 +102,7 @@ func (s *Store) Renew(ctx context.Context, batch []core.Renewal, lease time.Dura
 			}
 		}
 		if r.task.Cancelling {
-			verdicts[i] = core.VerdictCancelling
+			verdicts[i] = core.CancellingWithin(r.grace)
 		}
 	}
 	s.publish(now, events...)

@@ -138,7 +138,7 @@ func (s *Store) cancelStill(step core.OperationStep, now time.Time) int {
 			still = append(still, id)
 		}
 	}
-	s.cancel(still, now)
+	s.cancel(still, step.Grace, now)
 	return len(still)
 }
 
@@ -213,7 +213,7 @@ func (s *Store) UndoStep(ctx context.Context, id core.OperationID, max int) (cor
 			old.task.RetriedAs = ""
 		}
 	}
-	s.cancel(waiting, now)
+	s.cancel(waiting, 0, now)
 	op.Undone += len(waiting)
 	if op.undoAt += len(part); op.undoAt == len(op.made) {
 		op.State, op.Ended = core.OperationUndone, now

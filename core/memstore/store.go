@@ -76,10 +76,11 @@ type record struct {
 	task     core.Task
 	spec     core.Spec
 	owner    core.DispatcherID
-	expiry   time.Time // of the lease
-	started  bool      // in this lease
-	released int       // unstarted vanished releases
-	owned    string    // principal of the worker that has it; "" until told
+	expiry   time.Time     // of the lease
+	started  bool          // in this lease
+	grace    time.Duration // of its cancel; 0 = the dispatcher's
+	released int           // unstarted vanished releases
+	owned    string        // principal of the worker that has it; "" until told
 	settled  core.Lease
 	key      string    // Key.Name; "" = none
 	due      time.Time // when it was last put off until; zero when it never was

@@ -213,13 +213,13 @@ func (s *Store) List(ctx context.Context, filter core.TaskFilter) (core.TaskPage
 }
 
 // Cancel implements core.TaskStore.
-func (s *Store) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
+func (s *Store) Cancel(ctx context.Context, ids []core.TaskID, grace time.Duration) ([]core.CancelVerdict, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cancel(ids, s.cfg.Now()), ctx.Err()
+	return s.cancel(ids, grace, s.cfg.Now()), ctx.Err()
 }
 
-func (s *Store) cancel(ids []core.TaskID, now time.Time) []core.CancelVerdict {
+func (s *Store) cancel(ids []core.TaskID, grace time.Duration, now time.Time) []core.CancelVerdict {
 	verdicts := make([]core.CancelVerdict, len(ids))
 	var running, ended []core.TaskID
 	var events []core.Event
@@ -231,7 +231,7 @@ func (s *Store) cancel(ids []core.TaskID, now time.Time) []core.CancelVerdict {
 			verdicts[i] = core.CancelTooLate
 		case r.task.State == core.Running:
 			verdicts[i] = core.CancelRequested
-			r.task.Cancelling = true
+			r.task.Cancelling, r.grace = true, grace
 			running = append(running, id)
 		default:
 			verdicts[i] = core.CancelDone
@@ -240,7 +240,7 @@ func (s *Store) cancel(ids []core.TaskID, now time.Time) []core.CancelVerdict {
 		}
 	}
 	s.publish(now, events...)
-	s.hint(core.Hint{Kind: core.HintCancel, Tasks: running})
+	s.hint(core.Hint{Kind: core.HintCancel, Tasks: running, Grace: grace})
 	s.hint(core.Hint{Kind: core.HintEnded, Tasks: ended})
 	return verdicts
 }

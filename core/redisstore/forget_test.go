@@ -38,7 +38,7 @@ func TestRemovedFunctionsAreForgotten(t *testing.T) {
 	if b.must(err); string(f.Body) != "def f(): pass" {
 		t.Fatal("the body that a task still needs is gone")
 	}
-	_, err = b.Cancel(b.ctx, []core.TaskID{busy})
+	_, err = b.Cancel(b.ctx, []core.TaskID{busy}, 0)
 	b.must(err)
 	eventually(t, "forgetting of the other", func() bool {
 		_, _, err := b.Sweep(b.ctx, time.Second)
@@ -59,7 +59,7 @@ func TestParkedLinesOfRemovedFunctionsAreForgotten(t *testing.T) {
 	if n := len(b.claim(1)); n != 0 || b.raw().HLen(b.ctx, b.keys.base+"parked").Val() != 1 {
 		t.Fatalf("%d claimed, none parked", n)
 	}
-	_, err := b.Cancel(b.ctx, ids[1:])
+	_, err := b.Cancel(b.ctx, ids[1:], 0)
 	b.must(err)
 	b.must(b.RemoveFunction(b.ctx, b.fn))
 	eventually(t, "forgetting", func() bool {

@@ -94,11 +94,24 @@ func (s *Store) listen(ctx context.Context, hear func(core.Hint)) error {
 				if json.Unmarshal([]byte(m.Payload), &hint.Prepare) == nil {
 					hear(hint)
 				}
+			case kind == core.HintCancel:
+				hear(cancelHint(m.Payload))
 			case ok:
 				hear(core.Hint{Kind: kind, Tasks: hinted(m.Payload)})
 			}
 		}
 	}
+}
+
+// cancelHint reads what cancelone.lua says: ids, after their grace in ms and a
+// colon where they have one of their own.
+func cancelHint(payload string) core.Hint {
+	hint := core.Hint{Kind: core.HintCancel}
+	if ms, ids, own := strings.Cut(payload, ":"); own {
+		hint.Grace, payload = time.Duration(asNumber(ms))*time.Millisecond, ids
+	}
+	hint.Tasks = hinted(payload)
+	return hint
 }
 
 // hinted reads the ids of a hint.

@@ -241,7 +241,10 @@ func (p *pair) release(t *rapid.T) {
 
 func (p *pair) cancel(t *rapid.T) {
 	ids := rapid.SliceOfN(rapid.SampledFrom(append(slices.Clone(p.tasks), "nobody")), 1, 3).Draw(t, "tasks")
-	both(p, "cancel", func(s core.Store, _ []core.FunctionID) ([]core.CancelVerdict, error) { return s.Cancel(p.b.ctx, ids) })
+	grace := ms(t, "grace", 0, 2000)
+	both(p, "cancel", func(s core.Store, _ []core.FunctionID) ([]core.CancelVerdict, error) {
+		return s.Cancel(p.b.ctx, ids, grace)
+	})
 }
 
 type moved struct {

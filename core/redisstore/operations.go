@@ -19,6 +19,7 @@ type operationDocument struct {
 	Kind    core.OperationKind `json:"kind"`
 	Filter  core.BulkFilter    `json:"filter"`
 	By      string             `json:"by,omitempty"`
+	GraceMS int64              `json:"grace_ms,omitempty"`
 	Planned int                `json:"planned"`
 	More    bool               `json:"more,omitempty"`
 }
@@ -29,7 +30,7 @@ func (s *Store) PutOperation(ctx context.Context, op core.Operation, wait time.D
 	if short(string(op.ID)) != string(op.ID) || op.ID == "" {
 		return op, core.Errorf(core.ErrInvalid, verb, "%q cannot be an operation's id", op.ID)
 	}
-	document, err := json.Marshal(operationDocument{op.Kind, op.Filter, op.By, op.Planned, op.More})
+	document, err := json.Marshal(operationDocument{op.Kind, op.Filter, op.By, op.GraceMS, op.Planned, op.More})
 	if err != nil {
 		return op, err
 	}
@@ -81,7 +82,7 @@ func (s *Store) operations(ctx context.Context, ids []string) ([]core.Operation,
 		}
 		found = append(found, core.Operation{
 			ID: core.OperationID(ids[i]), Kind: document.Kind, State: core.OperationState(text(1)), Filter: document.Filter,
-			By: document.By, Planned: document.Planned, More: document.More, Created: at(2), Due: at(3), Ended: at(4),
+			By: document.By, GraceMS: document.GraceMS, Planned: document.Planned, More: document.More, Created: at(2), Due: at(3), Ended: at(4),
 			At: text(5), Applied: count(6), Skipped: count(7), Undone: count(8), Started: count(9),
 		})
 	}
@@ -145,7 +146,7 @@ func (s *Store) StepOperation(ctx context.Context, step core.OperationStep) (cor
 		for i, state := range step.States {
 			states[i] = string(state)
 		}
-		args = append(args, cancelledBefore, strings.Join(states, ","))
+		args = append(args, cancelledBefore, strings.Join(states, ","), graceArg(step.Grace))
 	case core.OperationRetry:
 		script = s.scripts.stepRetry
 		if args, err = retryArgs(args, step.Retries); err != nil {

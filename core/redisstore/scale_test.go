@@ -125,7 +125,7 @@ var scaleOps = []struct {
 	{"submit", 100, func(b *bench) func() {
 		ids := b.submit(100)
 		return func() {
-			_, err := b.Cancel(b.ctx, ids)
+			_, err := b.Cancel(b.ctx, ids, 0)
 			b.must(err)
 		}
 	}},

@@ -76,7 +76,7 @@ func TestOldestLooksBehindCancelledTasks(t *testing.T) {
 		b.must(err)
 		return all[0].Oldest
 	}
-	_, err := b.Cancel(b.ctx, b.submit(900))
+	_, err := b.Cancel(b.ctx, b.submit(900), 0)
 	b.must(err)
 	want, err := b.Tasks(b.ctx, b.submit(1))
 	b.must(err)
@@ -84,9 +84,9 @@ func TestOldestLooksBehindCancelledTasks(t *testing.T) {
 		t.Errorf("the oldest waits since %v, not %v", got, want[0].Submitted)
 	}
 	b = newBench(t)
-	_, err = b.Cancel(b.ctx, b.submit(1000))
+	_, err = b.Cancel(b.ctx, b.submit(1000), 0)
 	b.must(err)
-	_, err = b.Cancel(b.ctx, b.submit(200))
+	_, err = b.Cancel(b.ctx, b.submit(200), 0)
 	b.must(err)
 	b.submit(1)
 	if got := oldest(); !got.IsZero() {
@@ -97,7 +97,7 @@ func TestOldestLooksBehindCancelledTasks(t *testing.T) {
 func TestClaimSkipsAFloodOfCancelledTasks(t *testing.T) {
 	b := newBench(t)
 	for range 4 {
-		_, err := b.Cancel(b.ctx, b.submit(1000))
+		_, err := b.Cancel(b.ctx, b.submit(1000), 0)
 		b.must(err)
 	}
 	want := b.submit(1)[0]
@@ -115,7 +115,7 @@ func TestRecordStaysCompact(t *testing.T) {
 	c := b.claim(1)[0]
 	_, err := b.Renew(b.ctx, []core.Renewal{{Lease: c.Lease, Worker: core.NewWorkerID(), Started: true}}, time.Minute)
 	b.must(err)
-	_, err = b.Cancel(b.ctx, []core.TaskID{id})
+	_, err = b.Cancel(b.ctx, []core.TaskID{id}, 0)
 	b.must(err)
 	s := outcome(c.Lease, core.Failed)
 	s.Result.Failure.Kind = core.FailureKind(strings.Repeat("very long ", 20)) // only a broken worker says so
@@ -254,7 +254,7 @@ func TestFullServerRefusesNewWorkButEndsOld(t *testing.T) {
 			t.Fatal(verdict)
 		}
 	}
-	verdicts, err := b.Cancel(b.ctx, ids[2:])
+	verdicts, err := b.Cancel(b.ctx, ids[2:], 0)
 	if err != nil || verdicts[0] != core.CancelDone {
 		t.Fatalf("cancel: %v %v", verdicts, err)
 	}
@@ -299,7 +299,7 @@ func TestSweepForgetsInOrderOfTheEnd(t *testing.T) {
 	ids := b.submit(4, func(s *core.Submission) { s.Spec.Args = []byte(strings.Repeat("x", outOfLine+1)) })
 	claimed := b.claim(3)
 	b.settle(outcome(claimed[0].Lease, core.Completed), outcome(claimed[1].Lease, core.Failed), outcome(claimed[2].Lease, core.Completed))
-	_, err := b.Cancel(b.ctx, ids[3:])
+	_, err := b.Cancel(b.ctx, ids[3:], 0)
 	b.must(err)
 	forgotten := 0
 	for tick := time.NewTicker(time.Millisecond); forgotten < 3; <-tick.C {

@@ -355,10 +355,10 @@ func (s *Store) Output(ctx context.Context, id core.TaskID) (core.Output, error)
 }
 
 // Cancel implements core.TaskStore.
-func (s *Store) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
+func (s *Store) Cancel(ctx context.Context, ids []core.TaskID, grace time.Duration) ([]core.CancelVerdict, error) {
 	verdicts := make([]core.CancelVerdict, 0, len(ids))
 	err := parcels(len(ids), small, func(from, to int) error {
-		args := append(make([]any, 0, 2+to-from), s.cfg.KeepEvents, cancelledBefore)
+		args := append(make([]any, 0, 3+to-from), s.cfg.KeepEvents, cancelledBefore, graceArg(grace))
 		for _, id := range ids[from:to] {
 			args = append(args, string(id))
 		}
@@ -370,6 +370,15 @@ func (s *Store) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVer
 		return nil, err
 	}
 	return verdicts, nil
+}
+
+// graceArg is the grace of a cancel as scripts keep it: in ms, ” for the
+// dispatcher's.
+func graceArg(grace time.Duration) any {
+	if grace <= 0 {
+		return ""
+	}
+	return max(1, grace.Milliseconds())
 }
 
 // Results that the scripts store on their own.

@@ -58,7 +58,7 @@ func (w *walk) step() {
 		w.retry(n)
 	case 7:
 		for range min(2, len(w.tasks)) {
-			_, err := w.Cancel(w.ctx, []core.TaskID{w.tasks[w.rng.IntN(len(w.tasks))]})
+			_, err := w.Cancel(w.ctx, []core.TaskID{w.tasks[w.rng.IntN(len(w.tasks))]}, 0)
 			w.must(err)
 		}
 	}

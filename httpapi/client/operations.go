@@ -29,8 +29,14 @@ func (c *Client) Plan(ctx context.Context, kind core.OperationKind, filter core.
 // Due, until which Undo stops it, or with now at once and for good. One that is
 // OperationApplying goes on; Operation waits for its end.
 func (c *Client) Apply(ctx context.Context, kind core.OperationKind, filter core.BulkFilter, now bool) (core.Operation, error) {
+	return c.ApplyWithin(ctx, kind, filter, now, 0)
+}
+
+// ApplyWithin is Apply with a grace for the calls that a cancel ends; 0 is their
+// dispatcher's, core.NoGrace none.
+func (c *Client) ApplyWithin(ctx context.Context, kind core.OperationKind, filter core.BulkFilter, now bool, grace time.Duration) (core.Operation, error) {
 	body := operate(kind, filter)
-	body.Now = now
+	body.Now, body.Grace = now, wireGrace(grace)
 	body.ID = string(core.NewOperationID()) // so that it may be sent again
 	var op core.Operation
 	err := c.post(ctx, "/v1/operations", body, &op)

@@ -204,14 +204,21 @@ func (c *Client) List(ctx context.Context, filter core.TaskFilter) (core.TaskPag
 	return page, err
 }
 
-// Cancel asks for the end of tasks and says what that did to each.
+// Cancel asks for the end of tasks and says what that did to each. Calls that run
+// have their dispatcher's grace to end.
 func (c *Client) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVerdict, error) {
+	return c.CancelWithin(ctx, ids, 0)
+}
+
+// CancelWithin is Cancel with a grace for calls that run; 0 is their dispatcher's,
+// core.NoGrace none.
+func (c *Client) CancelWithin(ctx context.Context, ids []core.TaskID, grace time.Duration) ([]core.CancelVerdict, error) {
 	verdicts := make([]core.CancelVerdict, 0, len(ids))
 	for len(verdicts) < len(ids) {
 		part := ids[len(verdicts):]
 		part = part[:min(len(part), core.MaxBatch)]
 		var answer wire.CancelledBatch
-		if err := c.post(ctx, "/v1/tasks:cancel", wireIDs(part), &answer); err != nil {
+		if err := c.post(ctx, "/v1/tasks:cancel", wire.Cancel{IDs: wireIDs(part).IDs, Grace: wireGrace(grace)}, &answer); err != nil {
 			return verdicts, err
 		}
 		if len(answer.Tasks) != len(part) {
@@ -222,6 +229,13 @@ func (c *Client) Cancel(ctx context.Context, ids []core.TaskID) ([]core.CancelVe
 		}
 	}
 	return verdicts, nil
+}
+
+func wireGrace(grace time.Duration) *wire.Duration {
+	if grace == 0 {
+		return nil
+	}
+	return (*wire.Duration)(&grace)
 }
 
 // Retry submits ended tasks anew, with the same arguments; each answer holds the

@@ -7,6 +7,7 @@ type Operate struct {
 	Kind   core.OperationKind `json:"kind" doc:"cancel, retry or purge" enum:"cancel,retry,purge"`
 	Filter Selection          `json:"filter,omitzero"`
 	Now    bool               `json:"now,omitempty" doc:"cancel, purge: takes effect at once and cannot be undone"`
+	Grace  *Duration          `json:"grace,omitempty" doc:"cancel: what calls that run have to end after a polite signal, before they are killed: 5s or seconds, at most 1h; absent: their dispatcher's"`
 	ID     string             `json:"id,omitempty" doc:"op- and 13 random letters or digits: a request that comes again under it starts nothing more" example:"op-0m2u226mqj422"`
 }
 

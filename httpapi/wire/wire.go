@@ -192,6 +192,12 @@ type IDs struct {
 	IDs []string `json:"ids" doc:"task ids, at most 1000"`
 }
 
+// Cancel asks for the end of many tasks.
+type Cancel struct {
+	IDs   []string  `json:"ids" doc:"task ids, at most 1000"`
+	Grace *Duration `json:"grace,omitempty" doc:"what calls that run have to end after a polite signal, before they are killed: 5s or seconds, at most 1h; absent: their dispatcher's. Of several cancels of a task the shortest holds"`
+}
+
 // Gather asks for the results of many tasks.
 type Gather struct {
 	IDs  []string `json:"ids" doc:"task ids, at most 1000"`

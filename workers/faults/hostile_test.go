@@ -203,7 +203,7 @@ func (b *bench) cancelWhatIsTo(tried map[core.TaskID]hostile) {
 			tasks, err := b.store.Tasks(b.ctx, []core.TaskID{id})
 			return err == nil && len(tasks) == 1 && !tasks[0].Started.IsZero()
 		})
-		if _, err := b.service.Cancel(b.ctx, []core.TaskID{id}); err != nil {
+		if _, err := b.service.Cancel(b.ctx, []core.TaskID{id}, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

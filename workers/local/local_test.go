@@ -170,7 +170,7 @@ func TestCancelOfARunningTask(t *testing.T) {
 	running := s.submit(core.SubmitRequest{Function: "nap", Args: []byte(`[[600],{}]`)})
 	s.waitState(running, core.Running, func(t core.Task) bool { return t.Attempt == 1 })
 	queued := s.submit(core.SubmitRequest{Function: "nap", Args: []byte(`[[0],{}]`)})
-	if v, err := s.Cancel(s.ctx, []core.TaskID{running}); err != nil || v[0] != core.CancelRequested {
+	if v, err := s.Cancel(s.ctx, []core.TaskID{running}, 0); err != nil || v[0] != core.CancelRequested {
 		t.Fatal(v, err)
 	}
 	if task, result := s.result(running); task.State != core.Cancelled || result.Failure.Kind != core.KindCancelled {

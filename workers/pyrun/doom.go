@@ -37,6 +37,12 @@ type doom struct {
 // child has either seen the request by then or was already in the call.
 const skipTime = 20 * time.Millisecond
 
+// spares reports whether the running call may still go on: nothing is wrong with
+// it, or it was cancelled and is in its grace. Until then all its limits hold.
+func (d doom) spares() bool {
+	return d.kind == doomNone || d.kind == doomCancel && !d.killAt.IsZero()
+}
+
 func (d doom) state() core.State {
 	if d.kind == doomCancel {
 		return core.Cancelled
@@ -94,11 +100,11 @@ func (s *slot) obey(o order) {
 		if !o.tasks[f.Task] {
 			continue
 		}
-		f.grace = o.grace
-		if o.discard {
+		switch {
+		case o.discard:
 			f.discarded = true
-		} else {
-			f.cancelled = true
+		case !f.cancelled || o.grace < f.grace:
+			f.cancelled, f.grace = true, o.grace
 		}
 		if i > s.flight.at {
 			if !f.skip {
@@ -111,7 +117,8 @@ func (s *slot) obey(o order) {
 	}
 }
 
-// stopRunning ends the running call as it was marked.
+// stopRunning ends the running call as it was marked. Whoever asks again for its
+// end with less patience has it; with more, has not.
 func (s *slot) stopRunning(f *flying, now time.Time) {
 	switch {
 	case f.discarded:
@@ -119,6 +126,8 @@ func (s *slot) stopRunning(f *flying, now time.Time) {
 	case s.doom.kind == doomNone:
 		s.doom = doom{kind: doomCancel, tag: f.tag, killAt: now.Add(f.grace)}
 		s.ch.signal(syscall.SIGTERM)
+	case s.doom.spares() && s.doom.tag == f.tag:
+		s.doom.killAt = earlier(s.doom.killAt, now.Add(f.grace))
 	}
 }
 
@@ -128,7 +137,7 @@ func (s *slot) next() time.Time {
 	if !s.ch.ready && s.doom.kind == doomNone {
 		at = s.begun.Add(s.pool.config.StartTimeout)
 	}
-	if !s.hungUp.IsZero() && s.doom.kind == doomNone {
+	if !s.hungUp.IsZero() && s.doom.spares() {
 		at = earlier(at, s.hungUp.Add(hangup))
 	}
 	if !s.doom.killAt.IsZero() {
@@ -140,15 +149,11 @@ func (s *slot) next() time.Time {
 	if s.flight.live != nil {
 		at = earlier(at, s.flight.live.due)
 	}
-	if f := s.flight.running(); f != nil && (s.doom.kind == doomNone || s.doom.kind == doomCancel) {
-		if s.doom.kind == doomNone {
-			at = earlier(at, s.flight.deadline(f, s.pool.config.SetupTimeout))
-		}
+	if f := s.flight.running(); f != nil && s.doom.spares() {
+		at = earlier(at, s.flight.deadline(f, s.pool.config.SetupTimeout))
+		at = earlier(at, s.lookAt)
 		if f.skip && s.doom.kind == doomNone {
 			at = earlier(at, s.flight.since.Add(skipTime))
-		}
-		if s.doom.kind == doomNone {
-			at = earlier(at, s.lookAt)
 		}
 	}
 	return at
@@ -168,15 +173,15 @@ func (f *flight) deadline(running *flying, setup time.Duration) time.Time {
 // enforce does what is due.
 func (s *slot) enforce(now time.Time) {
 	s.lookForProgress(now)
-	if s.doom.kind != doomNone {
-		if at := s.doom.killAt; !at.IsZero() && !now.Before(at) {
-			s.doom.killAt = time.Time{}
-			s.ch.signal(syscall.SIGKILL)
-		}
+	if at := s.doom.killAt; !at.IsZero() && !now.Before(at) {
+		s.doom.killAt = time.Time{}
+		s.ch.signal(syscall.SIGKILL)
+	}
+	if !s.doom.spares() {
 		return
 	}
 	due := func(from time.Time, after time.Duration) bool { return !now.Before(from.Add(after)) }
-	if !s.ch.ready && due(s.begun, s.pool.config.StartTimeout) {
+	if !s.ch.ready && s.doom.kind == doomNone && due(s.begun, s.pool.config.StartTimeout) {
 		s.condemn(doomStart, "")
 		return
 	}
@@ -191,7 +196,7 @@ func (s *slot) enforce(now time.Time) {
 		s.condemn(doomSetup, s.pool.config.SetupTimeout.String())
 	case s.flight.setup.IsZero() && f.Timeout > 0 && due(s.flight.since, f.Timeout):
 		s.condemn(doomTimeout, "")
-	case f.skip && due(s.flight.since, skipTime):
+	case f.skip && s.doom.kind == doomNone && due(s.flight.since, skipTime):
 		s.stopRunning(f, now)
 	case !s.lookAt.IsZero() && !now.Before(s.lookAt):
 		s.look(f, now)

@@ -249,6 +249,7 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 	} else if s.doom.kind == doomCancel {
 		// It ended in its grace. The signal may still hit whatever comes next,
 		// so nothing comes next.
+		s.doom.killAt = time.Time{}
 		s.ch.signal(syscall.SIGKILL)
 	}
 	return drained, nil

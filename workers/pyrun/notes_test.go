@@ -90,6 +90,56 @@ def f(gate):
 	}
 }
 
+// began waits until a call has made a file.
+func (r *rig) began(t *testing.T, path string) {
+	t.Helper()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// Who cancels again with less patience has it, who has more has not; and until
+// its grace is over a call has its limits.
+func TestACancelAgain(t *testing.T) {
+	f := source("f", `
+import signal, time
+def f(path):
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    open(path, "w").close()
+    while True: time.sleep(600)
+`)
+	for _, isolation := range isolations {
+		t.Run(string(isolation), func(t *testing.T) {
+			r := newRig(t, Config{Slots: 1})
+			for name, test := range map[string]struct {
+				graces  []time.Duration
+				timeout time.Duration
+			}{
+				"less patience":   {graces: []time.Duration{time.Hour, 100 * time.Millisecond}},
+				"more patience":   {graces: []time.Duration{300 * time.Millisecond, time.Hour}},
+				"none":            {graces: []time.Duration{core.NoGrace}},
+				"its time is out": {graces: []time.Duration{time.Hour}, timeout: time.Second},
+			} {
+				path := filepath.Join(t.TempDir(), "began")
+				a := with(assign(f, fmt.Sprintf("[[%q], {}]", path)), isolation)
+				a.Timeout = test.timeout
+				r.Start([]core.Assignment{a}, r)
+				r.began(t, path)
+				for _, grace := range test.graces {
+					r.Cancel([]core.TaskID{a.Task}, grace)
+				}
+				if o := r.outcome(t, a.Task); o.State != core.Cancelled { // long before the hour
+					t.Errorf("%s: %+v", name, o)
+				}
+			}
+			r.fine()
+		})
+	}
+}
+
 func TestCancelledIsAsked(t *testing.T) {
 	r := newRig(t, Config{Slots: 1})
 	f := source("f", `
@@ -106,12 +156,7 @@ def f(path, asks):
 			path := filepath.Join(t.TempDir(), "began")
 			a := with(assign(f, fmt.Sprintf("[[%q, %v], {}]", path, asks)), isolation)
 			r.Start([]core.Assignment{a}, r)
-			for {
-				if _, err := os.Stat(path); err == nil {
-					break
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+			r.began(t, path)
 			grace, began := 400*time.Millisecond, time.Now()
 			if !asks {
 				grace = time.Minute

@@ -99,7 +99,7 @@ func withKeys(t *testing.T, mode workertest.Mode) {
 	b.Until("the other runs it", func() bool { return two.Runner.Times(held[0]) == 1 })
 	b.Joined(1)
 	before := len(one.Runner.Begun())
-	if _, err := b.Service.Cancel(b.Ctx, held); err != nil {
+	if _, err := b.Service.Cancel(b.Ctx, held, 0); err != nil {
 		t.Fatal(err)
 	}
 	b.Await(b.Calls("t1ms", 20), core.Completed)

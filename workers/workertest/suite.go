@@ -134,7 +134,7 @@ func cancel(t *testing.T, mode Mode) {
 	b.Until("it runs", func() bool { return w.Runner.Running() == 1 })
 	waiting := b.Calls("t1h", 1)
 	for _, ids := range [][]core.TaskID{waiting, running} {
-		if _, err := b.Service.Cancel(b.Ctx, ids); err != nil {
+		if _, err := b.Service.Cancel(b.Ctx, ids, 0); err != nil {
 			t.Fatal(err)
 		}
 		b.Await(ids, core.Cancelled)
@@ -171,7 +171,7 @@ func follow(t *testing.T, mode Mode) {
 		}()
 		b.Until("it is followed", func() bool { return w.Runner.Print(id, "one\n") || id == waiting })
 		if id == waiting { // it is followed before it runs
-			if _, err := b.Service.Cancel(b.Ctx, []core.TaskID{running}); err != nil {
+			if _, err := b.Service.Cancel(b.Ctx, []core.TaskID{running}, 0); err != nil {
 				t.Fatal(err)
 			}
 			b.Until("it is followed", func() bool { return w.Runner.Print(id, "one\n") })
@@ -190,7 +190,7 @@ func follow(t *testing.T, mode Mode) {
 			}
 		}
 		if id == waiting {
-			if _, err := b.Service.Cancel(b.Ctx, []core.TaskID{waiting}); err != nil {
+			if _, err := b.Service.Cancel(b.Ctx, []core.TaskID{waiting}, 0); err != nil {
 				t.Fatal(err)
 			}
 			if err := <-ended; err != nil {
@@ -423,7 +423,7 @@ func fence(t *testing.T, mode Mode) {
 	b.Until("it is killed", func() bool { return w.Runner.Running() == 0 })
 	w.Proxy.Off(false)
 	b.Until("it runs again", func() bool { return w.Runner.Times(ids[0]) == 2 })
-	if _, err := b.Service.Cancel(b.Ctx, ids); err != nil {
+	if _, err := b.Service.Cancel(b.Ctx, ids, 0); err != nil {
 		t.Fatal(err)
 	}
 	b.Await(ids, core.Cancelled)

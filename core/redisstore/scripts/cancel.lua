@@ -1,11 +1,12 @@
 -- cancel.lua ends tasks that wait and marks those that run.
 --
 -- KEYS     the table of keys.go
--- ARGV     [1] events kept, [2] result envelope of a cancelled task, then ids
+-- ARGV     [1] events kept, [2] result envelope of a cancelled task, [3]
+--          grace in ms or '', then ids
 -- returns  per task: cancelled, cancelling, ended or unknown
 drain()
 local verdicts = {}
-for i = 3, #ARGV do verdicts[#verdicts + 1] = (cancel(ARGV[i], nil, ARGV[2])) end
+for i = 4, #ARGV do verdicts[#verdicts + 1] = (cancel(ARGV[i], nil, ARGV[2], ARGV[3])) end
 flush(false)
-tell()
+tell(ARGV[3])
 return verdicts

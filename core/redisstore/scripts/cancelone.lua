@@ -3,10 +3,11 @@
 local told = {} -- running tasks whose worker has to hear of it
 
 -- cancel ends a task that waits and marks one that runs. allowed is a set of the
--- states that it may be in, or nil; result is the envelope of a cancelled task.
+-- states that it may be in, or nil; result is the envelope of a cancelled task,
+-- grace what a running call has to end, in ms, or ''.
 -- It returns cancelled, cancelling, ended, unknown or other (not in allowed, or
 -- marked before), and how often the task was started.
-local function cancel(id, allowed, result)
+local function cancel(id, allowed, result, grace)
   local key = K.task .. id
   local f = call('HMGET', key, 'st', 'fn', 'at', 'ts', 'q', 'ca', 'tx')
   local state = f[1]
@@ -15,7 +16,12 @@ local function cancel(id, allowed, result)
   if state ~= 'RUNNING' and state ~= 'QUEUED' and state ~= 'DELAYED' then return 'ended', starts end
   if allowed and (not allowed[state] or f[6] == '1') then return 'other', starts end
   if state == 'RUNNING' then
-    call('HSET', key, 'ca', 1)
+    if grace ~= '' then
+      call('HSET', key, 'ca', 1, 'cg', grace)
+    else
+      call('HSET', key, 'ca', 1)
+      if f[6] == '1' then call('HDEL', key, 'cg') end
+    end
     told[#told + 1] = id
     return 'cancelling', starts
   end
@@ -26,6 +32,9 @@ local function cancel(id, allowed, result)
 end
 
 -- tell lets dispatchers hear of running tasks whose end is asked for.
-local function tell()
-  if #told > 0 then call('PUBLISH', K.hint_cancel, table.concat(told, ',')) end
+local function tell(grace)
+  if #told == 0 then return end
+  local ids = table.concat(told, ',')
+  if grace ~= '' then ids = grace .. ':' .. ids end
+  call('PUBLISH', K.hint_cancel, ids)
 end

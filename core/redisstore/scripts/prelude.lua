@@ -11,7 +11,7 @@
 --   ep epoch · cl claim id (kept by settle, dropped by release) · di dispatcher
 --   at attempt · de deliveries · un unstarted vanished releases
 --   pg progress: done, total and note, with tabs
---   sl 1 = started under this lease · wo worker · pn its principal · ca 1 = cancel asked for
+--   sl 1 = started under this lease · wo worker · pn its principal · ca 1 = cancel asked for · cg its grace in ms, if its own
 --   rt retries · rf, rl first and last wait of the back-off in ms · ro retry-on, with commas · ik hashed idempotency key
 --   fk failure kind · ft failure type · ra retried as · tx expires, if ever · ts submitted · td due · tc claimed · tb started · tf finished
 

@@ -4,7 +4,7 @@
 -- ARGV     [1] events kept, [2] lease in ms from now, then for each lease:
 --          task, epoch, claim id, worker or '', 1 = started, started so many ms
 --          ago, the worker's principal or '', dispatcher or '', progress or ''
--- returns  per lease: ok, already, stale or cancelling
+-- returns  per lease: ok, already, stale, cancelling, or cancelling and its grace in ms
 drain()
 local verdicts, until_ = {}, now + tonumber(ARGV[2])
 
@@ -34,7 +34,11 @@ for i = 3, #ARGV, 9 do
       call('HSET', key, 'pg', ARGV[i + 8])
       if call('EXISTS', K.follow .. id) == 1 then call('PUBLISH', K.hint_printed, id) end
     end
-    if r[4] == '1' then verdict = 'cancelling' end
+    if r[4] == '1' then
+      verdict = 'cancelling'
+      local grace = call('HGET', key, 'cg')
+      if grace then verdict = verdict .. ' ' .. grace end
+    end
   end
   verdicts[#verdicts + 1] = verdict
 end

@@ -26,7 +26,7 @@ for _, pair in ipairs(part) do
   local new, old = string.match(pair, '^(.*),(.*)$')
   local r = call('HMGET', K.task .. new, 'st', 'at')
   if r[1] and waiting[r[1]] and tonumber(r[2] or 0) == 0 then
-    cancel(new, waiting, ARGV[4])
+    cancel(new, waiting, ARGV[4], '')
     back(old, new)
     undone = undone + 1
   elseif r[1] ~= 'CANCELLED' then -- one that somebody cancelled needs no undo
