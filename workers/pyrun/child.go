@@ -1,15 +1,19 @@
 package pyrun
 
 import (
-	_ "embed"
+	"bytes"
+	"embed"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,25 +22,29 @@ import (
 	"faasctl/core"
 )
 
-//go:embed runner.py
-var runnerSource []byte
+//go:embed runner/*.py
+var runnerFiles embed.FS
 
 // bootstrap reads the runner from the calls pipe. It is so short because it is
-// what ps shows; the runner comes through the pipe because a file would have to
-// lie where another user can replace it. python -c puts the working directory,
+// what ps shows; the runner comes through the pipe because files would have to
+// lie where another user can replace them. python -c puts the working directory,
 // where functions may write, in front of sys.path: it is taken out before
 // anything is imported.
-const bootstrap = `import sys;sys.path=[p for p in sys.path if p]
-import os
-def r(n):
- b=b""
- while len(b)<n:
-  d=os.read(3,n-len(b))
-  if not d:os._exit(0)
-  b+=d
- return b
-exec(compile(r(int.from_bytes(r(4),"little")),"<faasctl runner>","exec"))
-`
+//
+//go:embed bootstrap.py
+var bootstrap string
+
+// runnerSource is what bootstrap reads: the files of the runner, each after its
+// name and a line's end, with a NUL, which no source has, between them.
+var runnerSource = sync.OnceValue(func() []byte {
+	var parts [][]byte
+	files, _ := fs.Glob(runnerFiles, "runner/*.py")
+	for _, path := range files {
+		source, _ := runnerFiles.ReadFile(path)
+		parts = append(parts, append([]byte(filepath.Base(path)+"\n"), source...))
+	}
+	return bytes.Join(parts, []byte{0})
+})
 
 // protocol is the version of the frames; it must equal PROTOCOL of the runner.
 const protocol = 1
@@ -182,8 +190,9 @@ func spawn(c Config, jail *jail, cell *cell, env []string) (*child, error) {
 		}
 	}
 	setup, _ := json.Marshal(map[string]any{"max_payload": c.MaxPayload, "preload": c.Preload, "work": cell.work, "guarded": true})
-	ch.out = binary.LittleEndian.AppendUint32(ch.out, uint32(len(runnerSource)))
-	ch.out = append(ch.out, runnerSource...)
+	runner := runnerSource()
+	ch.out = binary.LittleEndian.AppendUint32(ch.out, uint32(len(runner)))
+	ch.out = append(ch.out, runner...)
 	ch.out = appendFrame(ch.out, kindSetup, setup)
 	return ch, nil
 }

@@ -11,7 +11,7 @@
 //
 // A Pool owns its children and goroutines. Each slot is one goroutine over one
 // poll(2): results, stdout, stderr, the child's pidfd and a doorbell; nothing
-// else touches the child. runner.py is the child's side, the only Python on the
+// else touches the child. The package runner is the child's side, the only Python on the
 // execution path. Find, Inspect and FreezeDill use an interpreter outside of
 // it: to choose one, to read a source file without running it, and to pickle a
 // function by value.

@@ -11,7 +11,7 @@ import (
 
 // A frame is a header and a payload. The header is: magic (2 bytes), kind,
 // flags, length and CRC-32 of the payload (4 bytes each, little endian).
-// runner.py holds the other half of these definitions.
+// runner/protocol.py holds the other half of these definitions.
 const (
 	headerSize   = 12
 	magic        = 'f' | 'x'<<8

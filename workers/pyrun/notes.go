@@ -14,7 +14,7 @@ import (
 )
 
 // A child's notes are a file in memory that it shares with its parent: a page
-// where a function leaves its progress (see NOTES of runner.py), and behind it what
+// where a function leaves its progress (see NOTES of runner/protocol.py), and behind it what
 // Python's fault handler writes in a crash. Whatever runs in the child may write
 // there, so that nothing of it is believed but for display.
 const (
@@ -92,7 +92,7 @@ func (ch *child) fault() string {
 	_, _ = unix.Seek(ch.notes, notesPage, unix.SEEK_SET)
 	var kept [][]byte
 	for _, line := range bytes.SplitAfter(text[:n], []byte("\n")) {
-		if !bytes.Contains(line, []byte(`File "<faasctl runner>"`)) && !bytes.Contains(line, []byte(`File "<string>"`)) {
+		if !bytes.Contains(line, []byte(`File "<faasctl runner/`)) && !bytes.Contains(line, []byte(`File "<string>"`)) {
 			kept = append(kept, line)
 		}
 	}

@@ -37,9 +37,9 @@ func TestRunnerUnits(t *testing.T) {
 // TestBothSidesAgree compares the numbers that both halves of the protocol have.
 func TestBothSidesAgree(t *testing.T) {
 	for name, want := range map[string]int{"CACHED_BODIES": cachedBodies, "PROTOCOL": protocol} {
-		found := regexp.MustCompile(`(?m)^` + name + ` = (\d+)`).FindSubmatch(runnerSource)
+		found := regexp.MustCompile(`(?m)^` + name + ` = (\d+)`).FindSubmatch(runnerSource())
 		if found == nil || string(found[1]) != strconv.Itoa(want) {
-			t.Errorf("%s of runner.py is not %d", name, want)
+			t.Errorf("%s of the runner is not %d", name, want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-"""Tests of runner.py against values that lie: each row of the projection's table, and classes that do their worst."""
+"""The runner against values that lie: each row of the projection's table, and classes that do their worst."""
 import array
 import collections
 import datetime
@@ -14,7 +14,7 @@ import types
 import unittest
 import uuid
 
-import runner
+from runner import protocol, values, pickles, failures, functions
 
 LIMIT = 1 << 20
 NAN, INF = float("nan"), float("inf")
@@ -142,26 +142,26 @@ class TableTest(unittest.TestCase):
 
     def test_every_row(self):
         for value, want in self.TABLE:
-            with self.subTest(runner.safe_repr(value)):
-                got = strict(runner.project(value, LIMIT))
+            with self.subTest(values.safe_repr(value)):
+                got = strict(values.project(value, LIMIT))
                 if want is None and value is not None:
                     continue  # that it is JSON is all there is to say
                 self.assertEqual(json.dumps(got, sort_keys=True), json.dumps(want, sort_keys=True))
 
     def test_rows_within_each_other(self):
-        values = [value for value, _ in self.TABLE]
+        given = [value for value, _ in self.TABLE]
         wants = [want for _, want in self.TABLE]
         for nest, unnest in ((list, list), (tuple, list), (lambda v: {str(i): x for i, x in enumerate(v)}, lambda got: list(got.values())),
                              (lambda v: {i: x for i, x in enumerate(v)}, lambda got: [pair[1] for pair in got["$map"]])):
-            got = unnest(strict(runner.project(nest(values), LIMIT)))
-            for one, want, value in zip(got, wants, values):
+            got = unnest(strict(values.project(nest(given), LIMIT)))
+            for one, want, value in zip(got, wants, given):
                 if want is not None or value is None:
                     self.assertEqual(json.dumps(one, sort_keys=True), json.dumps(want, sort_keys=True))
 
     def test_zero_keeps_its_sign_and_floats_their_digits(self):
         for value in (-0.0, 0.1, 1 / 3, 5e-324, 1.7976931348623157e308, 1e22, 123456789.125):
-            self.assertEqual(runner.project(value, LIMIT).decode(), repr(value))
-            self.assertEqual(strict(runner.project([value, {1: value}], LIMIT))[0], value)
+            self.assertEqual(values.project(value, LIMIT).decode(), repr(value))
+            self.assertEqual(strict(values.project([value, {1: value}], LIMIT))[0], value)
 
 
 class HostileTest(unittest.TestCase):
@@ -176,18 +176,18 @@ class HostileTest(unittest.TestCase):
     def test_the_projection_never_fails(self):
         for value in self.WORST:
             with self.subTest(type(value)):
-                strict(runner.project(value, LIMIT))
+                strict(values.project(value, LIMIT))
 
     def test_a_repr_never_fails_and_is_short(self):
         for value in self.WORST:
             with self.subTest(type(value)):
-                text = runner.safe_repr(value)
-                self.assertLessEqual(len(text.encode("utf-8", "backslashreplace")), runner.MAX_REPR)
+                text = values.safe_repr(value)
+                self.assertLessEqual(len(text.encode("utf-8", "backslashreplace")), values.MAX_REPR)
 
     def test_what_cannot_be_pickled_raises_an_ordinary_exception(self):
         for value in (Mine(), [Mine()], sys._getframe(), (x for x in "a"), sys):
             try:
-                runner.load(runner.dump(value, LIMIT))
+                pickles.load(pickles.dump(value, LIMIT))
             except Exception:
                 pass
 
@@ -197,17 +197,17 @@ class HostileTest(unittest.TestCase):
                 "    __repr__ = __str__ = __iter__ = __len__ = __bool__ = __eq__ = __getattr__ = __reduce_ex__ = go\n"
                 "    __hash__ = object.__hash__\n"
                 "def f(): return [Mine(), {1: Mine()}]\n")
-        body = runner.Body({"codec": "source", "entry": "f", "file": "fn.py", "hash": "7" * 64}, text.encode())
-        value, _, shown = runner.execute(body, runner.JSON_CODEC, b"[[], {}]", LIMIT)
+        body = functions.Body({"codec": "source", "entry": "f", "file": "fn.py", "hash": "7" * 64}, text.encode())
+        value, _, shown = functions.execute(body, protocol.JSON_CODEC, b"[[], {}]", LIMIT)
         self.assertEqual(strict(value)[0], {"$repr": "<Mine: its repr failed: SystemExit>"})
         self.assertIn("its repr failed", shown)
 
     def test_an_awaitable_that_lies(self):
         for text in ("class A:\n    def __await__(self): raise ValueError('no')\ndef f(): return A()", "class A:\n    def __await__(self): return 3\ndef f(): return A()"):
-            body = runner.Body({"codec": "source", "entry": "f", "file": "fn.py", "hash": "8" * 64}, text.encode())
-            with self.assertRaises(runner.Failed) as caught:
-                runner.execute(body, runner.JSON_CODEC, b"[[], {}]", LIMIT)
-            self.assertEqual(caught.exception.status, runner.EXCEPTION)
+            body = functions.Body({"codec": "source", "entry": "f", "file": "fn.py", "hash": "8" * 64}, text.encode())
+            with self.assertRaises(failures.Failed) as caught:
+                functions.execute(body, protocol.JSON_CODEC, b"[[], {}]", LIMIT)
+            self.assertEqual(caught.exception.status, protocol.EXCEPTION)
 
 
 class HostileErrorTest(unittest.TestCase):
@@ -239,27 +239,27 @@ class HostileErrorTest(unittest.TestCase):
     )
 
     def tell(self, text):
-        body = runner.Body({"codec": "source", "entry": "f", "file": "fn.py", "hash": "9" * 64}, text.encode())
+        body = functions.Body({"codec": "source", "entry": "f", "file": "fn.py", "hash": "9" * 64}, text.encode())
         try:
-            runner.execute(body, runner.JSON_CODEC, b"[[], {}]", LIMIT)
-        except runner.Failed as end:
+            functions.execute(body, protocol.JSON_CODEC, b"[[], {}]", LIMIT)
+        except failures.Failed as end:
             return end
         finally:
             sys.__dict__.pop("tracebacklimit", None)
         self.fail("nothing was raised")
 
     def check(self, end):
-        told = json.loads(runner.encode_ascii(end.told))
-        self.assertLessEqual(len(told["message"].encode("utf-8", "backslashreplace")), runner.MAX_MESSAGE)
-        self.assertLessEqual(len(told["traceback"].encode("utf-8", "backslashreplace")), runner.MAX_TRACEBACK)
-        runner.failed_pickle(end)
+        told = json.loads(values.encode_ascii(end.told))
+        self.assertLessEqual(len(told["message"].encode("utf-8", "backslashreplace")), values.MAX_MESSAGE)
+        self.assertLessEqual(len(told["traceback"].encode("utf-8", "backslashreplace")), failures.MAX_TRACEBACK)
+        failures.failed_pickle(end)
         return told
 
     def test_it_is_told(self):
         for text, kind in self.RAISES:
             with self.subTest(text):
                 end = self.tell(text)
-                self.assertEqual(end.status, runner.EXCEPTION)
+                self.assertEqual(end.status, protocol.EXCEPTION)
                 told = self.check(end)
                 if kind:
                     self.assertEqual(told["type"], kind)
