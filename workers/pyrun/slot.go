@@ -33,6 +33,7 @@ type slot struct {
 	begun    time.Time     // when the child was started
 	hungUp   time.Time     // when the result pipe was found closed; zero while it is open
 	scratch  []byte        // for reading output
+	park     *park         // nil where there is none
 	flight   flight        // the calls that the child has
 	rest     []call        // of the batch, not handed to the child yet
 	busy     bool          // has a batch
@@ -64,6 +65,9 @@ func (s *slot) ring() {
 // run is the slot's life. It returns when the pool has stopped.
 func (s *slot) run() {
 	s.scratch = make([]byte, readSize)
+	if s.park, _ = newPark(); s.park != nil {
+		defer s.park.file.Close()
+	}
 	defer func() {
 		if s.ch != nil {
 			s.ch.reap()
@@ -210,18 +214,32 @@ func (s *slot) wait() {
 // poll waits until one of fds is ready or the time has come, and empties the bell.
 func (s *slot) poll(fds []unix.PollFd, until time.Time) {
 	for {
-		timeout := -1
-		if !until.IsZero() {
-			left := time.Until(until)
-			timeout = int(max(0, min((left+time.Millisecond-1)/time.Millisecond, 1<<30)))
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR && (n != 0 || err != nil) || !until.IsZero() && !time.Now().Before(until) {
+			break
 		}
-		if _, err := unix.Poll(fds, timeout); err != unix.EINTR {
+		if s.park == nil || s.park.wait(fds, until) != nil {
+			s.block(fds, until)
 			break
 		}
 	}
 	if fds[0].Revents != 0 {
 		var count [8]byte
 		_, _ = unix.Read(s.bell, count[:])
+	}
+}
+
+// block is what poll does where it cannot park.
+func (s *slot) block(fds []unix.PollFd, until time.Time) {
+	for {
+		timeout := -1
+		if !until.IsZero() {
+			left := time.Until(until)
+			timeout = int(max(0, min((left+time.Millisecond-1)/time.Millisecond, 1<<30)))
+		}
+		if _, err := unix.Poll(fds, timeout); err != unix.EINTR {
+			return
+		}
 	}
 }
 
