@@ -4,11 +4,12 @@ import os
 import select
 import signal
 import sys
+import time
 from _signal import getsignal  # the one of the signal module makes an enum of each answer: 1.5 us
 
 from . import output, surroundings
 from .protocol import CALLS_FD, CONTROL_FD, STDERR_READ_FD, STDOUT_READ_FD
-from .output import Shared, flush, get_native_id, keep, strangers, stream
+from .output import Descriptor, Shared, flush, get_native_id, keep, strangers, stream
 
 QUICK = 200_000  # ns in which no call starts a process
 
@@ -63,8 +64,11 @@ class Stage:
                     others.discard(thread.native_id)
         if others:
             self.connect()
+            fresh = others - strangers
             strangers.update(others)
             self.out.__class__ = self.err.__class__ = Shared
+            if fresh:
+                await_writers()
         strangers.intersection_update(others)  # at no time were they not noted
 
     def connect(self):
@@ -141,6 +145,15 @@ def waits_for_work(frame):
 
 
 POOL = os.path.join("concurrent", "futures", "thread.py")
+
+
+def await_writers():
+    """Lets threads end a write that they began when they were no strangers: it would be the next call's."""
+    me, deadline = _thread.get_ident(), time.monotonic() + 0.1
+    while any(frame.f_code is Descriptor.write.__code__ for ident, frame in sys._current_frames().items() if ident != me):
+        if time.monotonic() > deadline:
+            return  # its pipe is full
+        time.sleep(0.0001)
 
 
 def children_used():
