@@ -169,7 +169,7 @@ func tryHostiles(t *testing.T, r *rig) {
 	}
 	r.call(goodbye, none) // with it goes what calls have left running, and its pipes
 	r.fine()
-	r.until(t, "idle", func() bool { return r.Busy() == 0 })
+	r.idle()
 	if now := openFiles(t); now > files {
 		t.Errorf("%d descriptors open, %d at the start", now, files)
 	}

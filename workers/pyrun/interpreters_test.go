@@ -103,9 +103,7 @@ func TestABatchOfSeveralVersions(t *testing.T) {
 			t.Errorf("call %d ran on %s, want %s (%+v)", n, o.Result.JSON, want[n], o.Result.Failure)
 		}
 	}
-	if n := r.Busy(); n > 0 {
-		r.until(t, "idle slots", func() bool { return r.Busy() == 0 })
-	}
+	r.idle()
 }
 
 // A pickle goes to the version that made it, whatever stands first.

@@ -197,19 +197,27 @@ func TestForkOutputAndLimits(t *testing.T) {
 	r.fine()
 }
 
-// Slots keep to what their children are good for, where there is a choice.
+// Slots keep to what their children are good for, where there is a choice: a slot
+// is idle only a moment after its call was heard to have ended, so each call waits
+// until both are.
 func TestMixedIsolationFindsItsChildren(t *testing.T) {
 	r := newRig(t, Config{Slots: 2})
-	for range 4 {
+	warm := func() {
+		r.idle()
 		r.fine()
-		var at trace
-		r.answer(isolated(trail, core.Fork), &at)
 	}
-	var a, b trace
-	r.answer(isolated(trail, core.Fork), &a)
-	r.fine()
-	r.answer(isolated(trail, core.Fork), &b)
-	if a.Loaded != b.Loaded {
+	fork := func() (at trace) {
+		r.idle()
+		r.answer(isolated(trail, core.Fork), &at)
+		return at
+	}
+	for range 4 {
+		warm()
+		fork()
+	}
+	a := fork()
+	warm()
+	if b := fork(); a.Loaded != b.Loaded {
 		t.Errorf("forks of %d and %d: a warm call between took the child away", a.Loaded, b.Loaded)
 	}
 }

@@ -179,6 +179,13 @@ func assign(f *core.Function, args string) core.Assignment {
 	}
 }
 
+// idle waits until every slot would take a call: each does a moment after the end
+// of its last one was told.
+func (r *rig) idle() {
+	r.t.Helper()
+	r.until(r.t, "idle slots", func() bool { return r.Busy() == 0 })
+}
+
 // call runs one function with JSON arguments ("[args, kwargs]").
 func (r *rig) call(f *core.Function, args string) core.Outcome {
 	r.t.Helper()
