@@ -67,7 +67,11 @@ class FailureTest(unittest.TestCase):
         failed = fail("import no_such_module\n")
         self.assertEqual(failed.status, protocol.UNLOADABLE)
         self.assertIn("no_such_module", failed.told["message"])
-        self.assertIn("Python %d.%d" % sys.version_info[:2], failed.told["message"])
+        self.assertEqual(failed.told["type"], "ModuleNotFoundError")
+        self.assertNotIn("ModuleNotFoundError", failed.told["message"])
+        alone = str(pickle.loads(failures.failed_pickle(failed)))
+        self.assertIn("ModuleNotFoundError: the function cannot be loaded: No module", alone)
+        self.assertIn("Python %d.%d" % sys.version_info[:2], alone)
         self.assertIn("no function named 'f'", fail("x = 1\n").told["message"])
         self.assertIn("function", fail("f = 3\n").told["message"])
 

@@ -6,7 +6,7 @@ import zlib
 import unittest
 
 from runner import protocol
-from parent import ChildCase, NONE
+from parent import ChildCase, NONE, Reply
 
 
 class ForkTest(ChildCase):
@@ -70,8 +70,10 @@ class ForkTest(ChildCase):
         number = parent.body("import sys\nsys.stdout.write('loading ')\ndef f(n):\n    sys.stdout.write('call %d' % n)")
         parent.send(*[(number, json.dumps([[i], {}]).encode()) for i in range(3)], flags=protocol.FORKED)
         for want in ("loading call 0", "call 1", "call 2"):
-            parent.reply()
+            _, payload = parent.frame()
+            self.assertTrue(Reply(payload).flags & protocol.PENDING)
             self.assertEqual(parent.said(), (want, ""))
+            parent.write(protocol.ACK)
 
     def test_a_cancel_is_the_call_s_alone(self):
         parent = self.start()

@@ -147,12 +147,20 @@ def told_by(error):
 
 
 def unloadable(what, error):
-    versions = "Python %s, dill %s" % (platform.python_version(), pickles.dill.__version__ if pickles.dill else "missing")
-    message = "%s: %s: %s (%s)" % (what, type_name(type(error)), message_of(error), versions)
+    message = "%s: %s" % (what, message_of(error))
     return Failed(UNLOADABLE, None, type_name(type(error)), message, traceback_text(error), None, described(error))
+
+
+def alone(end):
+    """The message for whoever is told nothing else, not even by which versions it was tried."""
+    message = end.told["message"]
+    if end.status != UNLOADABLE:
+        return message
+    versions = "Python %s, dill %s" % (platform.python_version(), pickles.dill.__version__ if pickles.dill else "missing")
+    return "%s: %s (%s)" % (end.told["type"], message, versions)
 
 
 def failed_pickle(end):
     if end.error is None:
-        return pickle.dumps(RuntimeError(end.told["message"]), PICKLE_PROTOCOL)
+        return pickle.dumps(RuntimeError(alone(end)), PICKLE_PROTOCOL)
     return exception_pickle(end.error, end.told["type"], end.told["message"])
