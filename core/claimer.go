@@ -15,6 +15,7 @@ type claim struct {
 	round  uint64 // of the want it answers
 	tasks  []Assignment
 	broken []Outcome // tasks whose function cannot be had
+	last   bool      // nothing is left that the same kinds of workers can run
 }
 
 // want asks the claimer for as many tasks as its classes have room for. Each
@@ -93,7 +94,7 @@ func (c *claimer) run(ctx context.Context) error {
 	for {
 		if w.n() > 0 && w.round > delivered {
 			got, err := c.claim(ctx, w)
-			if dry = nil; err == nil && len(got.tasks)+len(got.broken) == 0 {
+			if dry = nil; got.last {
 				dry = w.classes
 			}
 			if len(got.tasks)+len(got.broken) > 0 {
@@ -103,11 +104,8 @@ func (c *claimer) run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			if c.noteHealth(err); err == nil && delivered == w.round {
-				poll.Reset(0)
-			} else {
-				poll.Reset(jitter(c.cfg.Poll))
-			}
+			c.noteHealth(err)
+			poll.Reset(jitter(c.cfg.Poll))
 		}
 		for waits := true; waits; {
 			select {
@@ -116,10 +114,10 @@ func (c *claimer) run(ctx context.Context) error {
 					poll.Reset(drySpell)
 				}
 			case <-c.bell:
-				waits = false
+				waits, dry = false, nil
 			case <-poll.C:
 				poll.Reset(jitter(c.cfg.Poll))
-				waits = false
+				waits, dry = false, nil
 			case <-ctx.Done():
 				return nil
 			}
@@ -127,10 +125,15 @@ func (c *claimer) run(ctx context.Context) error {
 	}
 }
 
-// drySpell is how long a want waits for the bell after a claim that found nothing
+// drySpell is how long a want waits for the bell after a claim that left nothing
 // for the same kinds of workers. What comes to wait rings; each task that ends on an
 // otherwise idle system would cost a claim for nothing.
 const drySpell = 20 * time.Millisecond
+
+// exhausted reports whether a claim that was answered with n tasks left none that its
+// workers can run. Of several kinds of workers one may have been filled while others
+// were not, so then only a claim that found nothing says so.
+func exhausted(r ClaimRequest, n int) bool { return n == 0 || len(r.Classes) == 1 && n < r.Max }
 
 // only reports whether w is for no other kinds of workers than dry.
 func (w want) only(dry []ClaimClass) bool {
@@ -147,21 +150,23 @@ func (w want) only(dry []ClaimClass) bool {
 // store that stood still carries it out when it goes on.
 func (c *claimer) claim(ctx context.Context, w want) (claim, error) {
 	request := c.lost
-	if request.ID == "" {
+	again := request.ID != "" // then the answer may be as old as the first try
+	if !again {
 		request = ClaimRequest{ID: uuid.NewString(), Dispatcher: c.dispatcher, Max: min(w.n(), MaxBatch), Lease: c.cfg.Lease, Classes: w.classes}
 	}
 	c.lost = ClaimRequest{}
 	claimed, err := c.cfg.Store.Claim(ctx, request)
 	if err != nil {
 		// Also when we are being stopped: the first try may have succeeded.
-		again, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		once, stop := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer stop()
-		if claimed, err = c.cfg.Store.Claim(again, request); err != nil {
+		again = true
+		if claimed, err = c.cfg.Store.Claim(once, request); err != nil {
 			c.lost = request
 			return claim{}, err
 		}
 	}
-	answer := claim{round: w.round}
+	answer := claim{round: w.round, last: !again && exhausted(request, len(claimed))}
 	for _, t := range claimed {
 		f, err := c.functions.get(ctx, t.Spec.Function)
 		switch {

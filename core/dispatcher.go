@@ -163,7 +163,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	fetchers.Go(func() error { return d.keep(fetching) })
 	fetchers.Go(func() error { return d.readPrepared(fetching) })
 	fetchers.Go(func() error { return newOperator(d.cfg.Store, d.cfg.Poll/2, d.cfg.Logger).run(fetching) })
-	fetchers.Go(func() error { return d.cfg.Store.Listen(fetching, d.hear) })
+	fetchers.Go(func() error {
+		return d.cfg.Store.Listen(fetching, d.hear, HintWork, HintCancel, HintPrepare, HintFollow)
+	})
 	fetchers.Go(func() error { return d.printer.run(fetching) })
 
 	transports, transporting := errgroup.WithContext(serving)

@@ -339,9 +339,10 @@ type Hint struct {
 
 // HintStore delivers hints.
 type HintStore interface {
-	// Listen calls hear for each hint until ctx is done, and with HintReset whenever
-	// it begins to hear (again). It reconnects by itself; hear must not block.
-	Listen(ctx context.Context, hear func(Hint)) error
+	// Listen calls hear for each hint of these kinds, or of all if none is named, until
+	// ctx is done, and with HintReset whenever it begins to hear (again). It
+	// reconnects by itself; hear must not block.
+	Listen(ctx context.Context, hear func(Hint), kinds ...HintKind) error
 }
 
 // Signal is one message from a worker to the dispatcher's loop.

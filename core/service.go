@@ -118,7 +118,7 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 func (s *Service) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.bulk.run(ctx) })
-	group.Go(func() error { return s.store.Listen(ctx, s.wake.hear) })
+	group.Go(func() error { return s.store.Listen(ctx, s.wake.hear, HintEnded, HintPrinted) })
 	return group.Wait()
 }
 

@@ -199,6 +199,34 @@ var eventCases = map[string]func(*fixture){
 		cancel()
 		f.must(<-done)
 	},
+	"hints come as asked for": func(f *fixture) {
+		fn := f.function("add")
+		ctx, cancel := context.WithCancel(f.ctx)
+		hints, done := make(chan core.Hint, 100), make(chan error, 1)
+		go func() {
+			done <- f.Listen(ctx, func(h core.Hint) { hints <- h }, core.HintEnded, core.HintCancel)
+		}()
+		next := func(kind core.HintKind) {
+			f.Helper()
+			select {
+			case h := <-hints:
+				if h.Kind != kind {
+					f.Fatalf("a hint of %s, not of %s", h.Kind, kind)
+				}
+			case <-f.ctx.Done():
+				f.Fatalf("no hint of %s", kind)
+			}
+		}
+		next(core.HintReset)
+		id := f.submit(fn.ID, 1)[0] // there is work: nobody asked
+		c := f.claimOne()
+		f.cancelOne(id)
+		next(core.HintCancel)
+		f.wantSettle(completed(c.Lease, "1"), core.VerdictOK)
+		next(core.HintEnded)
+		cancel()
+		f.must(<-done)
+	},
 }
 
 func (f *fixture) events(after string) []core.Event {

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"slices"
 
 	"faasctl/core"
 )
@@ -9,6 +10,7 @@ import (
 // ear is one listener. Hints wait in a short line; when it is full they are
 // replaced by a reset, which says "look again".
 type ear struct {
+	kinds    []core.HintKind // that it hears; none = all
 	hints    chan core.Hint
 	overflow chan struct{} // capacity 1
 }
@@ -19,6 +21,9 @@ func (s *Store) hint(h core.Hint) {
 		return
 	}
 	for e := range s.ears {
+		if len(e.kinds) > 0 && !slices.Contains(e.kinds, h.Kind) {
+			continue
+		}
 		select {
 		case e.hints <- h:
 		default:
@@ -31,8 +36,8 @@ func (s *Store) hint(h core.Hint) {
 }
 
 // Listen implements core.HintStore.
-func (s *Store) Listen(ctx context.Context, hear func(core.Hint)) error {
-	e := &ear{hints: make(chan core.Hint, 256), overflow: make(chan struct{}, 1)}
+func (s *Store) Listen(ctx context.Context, hear func(core.Hint), kinds ...core.HintKind) error {
+	e := &ear{kinds: kinds, hints: make(chan core.Hint, 256), overflow: make(chan struct{}, 1)}
 	s.mu.Lock()
 	s.ears[e] = struct{}{}
 	s.mu.Unlock()

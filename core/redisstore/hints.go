@@ -26,11 +26,11 @@ const (
 
 // Listen implements core.HintStore. It returns nil when ctx is done, and an
 // error only when the store was closed.
-func (s *Store) Listen(ctx context.Context, hear func(core.Hint)) error {
+func (s *Store) Listen(ctx context.Context, hear func(core.Hint), kinds ...core.HintKind) error {
 	wait := minRedial
 	for {
 		began := time.Now()
-		err := s.listen(ctx, hear)
+		err := s.listen(ctx, hear, kinds)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -55,11 +55,14 @@ func (s *Store) Listen(ctx context.Context, hear func(core.Hint)) error {
 // listen hears until the connection fails. A PubSub of go-redis subscribes
 // again on its own and tells so only by its Subscription messages; each time
 // the last channel is confirmed, what was said before may have been lost.
-func (s *Store) listen(ctx context.Context, hear func(core.Hint)) error {
+func (s *Store) listen(ctx context.Context, hear func(core.Hint), kinds []core.HintKind) error {
 	channels := map[string]core.HintKind{
 		s.keys.channelWork(): core.HintWork, s.keys.channelEnded(): core.HintEnded, s.keys.channelCancel(): core.HintCancel,
 		s.keys.channelFollow(): core.HintFollow, s.keys.channelPrinted(): core.HintPrinted,
 		s.keys.channelPrepare(): core.HintPrepare,
+	}
+	if len(kinds) > 0 {
+		maps.DeleteFunc(channels, func(_ string, kind core.HintKind) bool { return !slices.Contains(kinds, kind) })
 	}
 	sub := s.client.Subscribe(ctx, slices.Collect(maps.Keys(channels))...)
 	defer sub.Close()
