@@ -94,6 +94,10 @@ type TaskStore interface {
 	// that has not ended, and "" for one that does not exist: all that somebody has to
 	// know who waits for many, at little cost.
 	Ended(ctx context.Context, ids []TaskID) ([]State, error)
+	// Outcomes returns records as Tasks does, with the results of those that have ended,
+	// in one round trip: for a few tasks. A result of more than 16 KiB may be left out
+	// (nil): Results has it.
+	Outcomes(ctx context.Context, ids []TaskID) ([]Task, []*Result, error)
 	// Results returns what tasks ended with, nil for one that has not ended.
 	Results(ctx context.Context, ids []TaskID) ([]*Result, error)
 	// ResultsUpTo is Results for many: it may stop, with at least one, when they hold

@@ -23,13 +23,14 @@ type Watch struct {
 	wake *waiter
 	stop func()
 
-	open  map[TaskID][]int // places in ids of those that are not over
-	asked bool             // all were looked at once
+	open    map[TaskID][]int   // places in ids of those that are not over
+	asked   bool               // all were looked at once
+	results map[TaskID]*Result // of those that are over, as far as they came along
 }
 
 // Watch begins to watch tasks, at most MaxBatch; Close ends it.
 func (s *Service) Watch(ids []TaskID) *Watch {
-	w := &Watch{s: s, ids: ids, open: make(map[TaskID][]int, len(ids))}
+	w := &Watch{s: s, ids: ids, open: make(map[TaskID][]int, len(ids)), results: map[TaskID]*Result{}}
 	for i, id := range ids {
 		w.open[id] = append(w.open[id], i)
 	}
@@ -94,7 +95,7 @@ func (w *Watch) look(ctx context.Context, ids []TaskID) (places []int, states []
 	if len(ids) == 0 {
 		return nil, nil, nil
 	}
-	found, err := w.s.store.Ended(ctx, ids)
+	found, err := w.states(ctx, ids)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -110,21 +111,40 @@ func (w *Watch) look(ctx context.Context, ids []TaskID) (places []int, states []
 	return places, states, nil
 }
 
+// fewResults is how many tasks are looked at together with their results: about as
+// many as cost less than another round trip.
+const fewResults = 16
+
+// states is how tasks stand, "" for one that there is not. Of a few it also keeps the
+// results.
+func (w *Watch) states(ctx context.Context, ids []TaskID) ([]State, error) {
+	if len(ids)+len(w.results) > fewResults {
+		return w.s.store.Ended(ctx, ids)
+	}
+	tasks, results, err := w.s.store.Outcomes(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]State, len(ids))
+	for i, task := range tasks {
+		if states[i] = task.State; results[i] != nil {
+			w.results[ids[i]] = results[i]
+		}
+	}
+	return states, nil
+}
+
 // resultBytes is how many bytes of results are in memory at once, about.
 const resultBytes = 4 << 20
 
 // Endings hands over how tasks stand, in order, with the results of those that have
-// ended in these states; states as Watch.Next gave them, nil = look first. Results are
-// read bit by bit, so that memory stays bounded; each may refuse to go on.
-func (s *Service) Endings(ctx context.Context, ids []TaskID, states []State, each func(Ending) error) (err error) {
-	if states == nil {
-		if states, err = s.store.Ended(ctx, ids); err != nil {
-			return err
-		}
-	}
+// ended in these states, as Next gave them. Results are read bit by bit, so that
+// memory stays bounded; each may refuse to go on.
+func (w *Watch) Endings(ctx context.Context, ids []TaskID, states []State, each func(Ending) error) (err error) {
+	s := w.s
 	var over []TaskID
 	for i, state := range states {
-		if state.Terminal() {
+		if state.Terminal() && w.results[ids[i]] == nil {
 			over = append(over, ids[i])
 		}
 	}
@@ -134,6 +154,8 @@ func (s *Service) Endings(ctx context.Context, ids []TaskID, states []State, eac
 		switch {
 		case e.State == "":
 			e.Err = s.unknownTask(id)
+		case w.results[id] != nil:
+			e.Result = w.results[id]
 		case e.State.Terminal():
 			if len(results) == 0 {
 				if results, err = s.store.ResultsUpTo(ctx, over, resultBytes); err != nil {

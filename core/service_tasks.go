@@ -60,11 +60,19 @@ func (s *Service) Spec(ctx context.Context, id TaskID) (Spec, error) {
 
 // Result returns a task's record and, when it has ended, what it ended with.
 func (s *Service) Result(ctx context.Context, id TaskID) (Task, *Result, error) {
-	task, err := s.Task(ctx, id)
-	if err != nil || !task.State.Terminal() {
-		return task, nil, err
+	tasks, results, err := s.store.Outcomes(ctx, []TaskID{id})
+	if err != nil {
+		return Task{}, nil, err
 	}
-	results, err := s.store.Results(ctx, []TaskID{id})
+	task := tasks[0]
+	if task.ID == "" {
+		return task, nil, s.unknownTask(id)
+	}
+	task.Name = s.nameOf(ctx, task.Function)
+	if !task.State.Terminal() || results[0] != nil {
+		return task, results[0], nil
+	}
+	results, err = s.store.Results(ctx, []TaskID{id}) // it is large, or not kept any more
 	if err != nil {
 		return task, nil, err
 	}
@@ -87,14 +95,35 @@ func (s *Service) Output(ctx context.Context, id TaskID) (Task, Output, error) {
 // Wait returns as soon as the task has ended, or after patience with its
 // record as it then stands.
 func (s *Service) Wait(ctx context.Context, id TaskID, patience time.Duration) (Task, error) {
+	var task Task
+	err := s.await(ctx, id, patience, func() (ended bool, err error) {
+		task, err = s.Task(ctx, id)
+		return task.State.Terminal(), err
+	})
+	return task, err
+}
+
+// WaitResult is Wait and Result in one.
+func (s *Service) WaitResult(ctx context.Context, id TaskID, patience time.Duration) (Task, *Result, error) {
+	var task Task
+	var result *Result
+	err := s.await(ctx, id, patience, func() (ended bool, err error) {
+		task, result, err = s.Result(ctx, id)
+		return task.State.Terminal(), err
+	})
+	return task, result, err
+}
+
+// await looks at once, whenever the task may have ended, and after patience for the
+// last time.
+func (s *Service) await(ctx context.Context, id TaskID, patience time.Duration, look func() (ended bool, err error)) error {
 	wake, cancel := s.wake.add(id)
 	defer cancel()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for {
-		task, err := s.Task(ctx, id)
-		if err != nil || task.State.Terminal() {
-			return task, err
+		if ended, err := look(); err != nil || ended {
+			return err
 		}
 		recheck := time.NewTimer(s.cfg.Recheck)
 		select {
@@ -102,10 +131,11 @@ func (s *Service) Wait(ctx context.Context, id TaskID, patience time.Duration) (
 		case <-recheck.C:
 		case <-deadline.C:
 			recheck.Stop()
-			return s.Task(ctx, id)
+			_, err := look()
+			return err
 		case <-ctx.Done():
 			recheck.Stop()
-			return task, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 		recheck.Stop()
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"faasctl/core"
@@ -174,7 +175,10 @@ func (s *Server) familyResult(ctx context.Context, p *familyResultOf) (*answer[f
 	if err != nil {
 		return nil, err
 	}
-	task, result, err := s.service.Result(ctx, id)
+	task, result, err := s.awaitResult(ctx, id, s.polls.hold(id, time.Now()))
+	if task.ID != "" {
+		s.polls.answered(id, task.State.Terminal(), time.Now())
+	}
 	if err != nil && !(errors.Is(err, core.ErrGone) && task.ID == id && task.State.Terminal()) {
 		return nil, familyGone(err)
 	}

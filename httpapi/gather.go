@@ -47,11 +47,11 @@ func gatherRoutes(a *api) {
 		if strings.Contains(exchangeOf(ctx).r.Header.Get("Accept"), ndjsonType) {
 			return &streamed{func(huma.Context) { g.stream(ctx) }}, nil
 		}
-		states, err := g.wait(ctx)
+		watch, states, err := g.wait(ctx)
 		if err != nil {
 			return nil, a.s.refusal(ctx, err)
 		}
-		return &streamed{func(huma.Context) { g.document(ctx, states) }}, nil
+		return &streamed{func(huma.Context) { g.document(ctx, watch, states) }}, nil
 	})
 	describeBody[wire.Gather](a, op, jsonType)
 }
@@ -98,21 +98,22 @@ func (g *gathering) next(ctx context.Context, watch *core.Watch) ([]int, []core.
 	return places, states, err
 }
 
-// wait waits until enough tasks are over, and returns how all stand.
-func (g *gathering) wait(ctx context.Context) ([]core.State, error) {
+// wait waits until enough tasks are over, and returns how all stand, with the watch
+// that has seen it and is closed.
+func (g *gathering) wait(ctx context.Context) (*core.Watch, []core.State, error) {
 	watch := g.s.service.Watch(g.ids)
 	defer watch.Close()
 	stand := slices.Repeat([]core.State{core.Queued}, len(g.ids))
 	for over := 0; ; {
 		places, states, err := g.next(ctx, watch)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for i, place := range places {
 			stand[place] = states[i]
 		}
 		if over += len(places); len(places) == 0 || over >= g.need {
-			return stand, nil
+			return watch, stand, nil
 		}
 	}
 }
@@ -136,7 +137,7 @@ func (g *gathering) ending(ctx context.Context, e core.Ending) wire.Ending {
 var errAnswered = errors.New("the client is gone, or takes no answers")
 
 // document writes all entries as one document, piece by piece.
-func (g *gathering) document(ctx context.Context, states []core.State) {
+func (g *gathering) document(ctx context.Context, watch *core.Watch, states []core.State) {
 	g.out.(http.ResponseWriter).Header().Set("Content-Type", jsonType)
 	buffer, total, before := make([]byte, 0, 64<<10), 0, `{"results":[`
 	flush := func() error {
@@ -158,7 +159,7 @@ func (g *gathering) document(ctx context.Context, states []core.State) {
 		return flush()
 	}
 	done := 0
-	err := g.s.service.Endings(ctx, g.ids, states, func(e core.Ending) error {
+	err := watch.Endings(ctx, g.ids, states, func(e core.Ending) error {
 		if total+len(buffer) > gatherBytes {
 			return errAnswered
 		}
@@ -205,7 +206,7 @@ func (g *gathering) stream(ctx context.Context) {
 			for i, place := range places {
 				ids[i], pending[place] = g.ids[place], false
 			}
-			err = errors.Join(g.s.service.Endings(ctx, ids, states, put), g.rc.Flush())
+			err = errors.Join(watch.Endings(ctx, ids, states, put), g.rc.Flush())
 		}
 		if err != nil {
 			panic(http.ErrAbortHandler) // what has no line is asked for again

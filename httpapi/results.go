@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"time"
 
 	"faasctl/core"
 	"faasctl/httpapi/wire"
@@ -49,16 +51,15 @@ func resultRoutes(a *api) {
 }
 
 func (s *Server) result(ctx context.Context, p *taskResult) (*answer[wire.Result], error) {
-	if p.Wait != "" {
-		if _, err := s.await(ctx, p.ID, p.Wait); err != nil {
-			return nil, err
-		}
-	}
 	id, err := core.ParseTaskID(p.ID)
 	if err != nil {
 		return nil, err
 	}
-	task, result, err := s.service.Result(ctx, id)
+	wait, err := patience(p.Wait)
+	if err != nil {
+		return nil, err
+	}
+	task, result, err := s.awaitResult(ctx, id, wait)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +79,21 @@ func (s *Server) result(ctx context.Context, p *taskResult) (*answer[wire.Result
 		}
 	}
 	return reply(out), nil
+}
+
+// awaitResult returns a task and its result when it has ended or the wait is over. When
+// the server drains, that is at once.
+func (s *Server) awaitResult(ctx context.Context, id core.TaskID, wait time.Duration) (core.Task, *core.Result, error) {
+	if wait == 0 {
+		return s.service.Result(ctx, id)
+	}
+	patient, cancel := s.patient(ctx)
+	defer cancel()
+	task, result, err := s.service.WaitResult(patient, id, wait)
+	if err != nil && errors.Is(context.Cause(patient), errDraining) && ctx.Err() == nil {
+		return s.service.Result(ctx, id)
+	}
+	return task, result, err
 }
 
 func (s *Server) logs(ctx context.Context, p *taskLogs) (*streamed, error) {

@@ -25,6 +25,7 @@ type Server struct {
 	board   *core.Board
 	gate    *gate
 	guard   *guard
+	polls   *polls
 	openapi []byte
 	handler http.Handler
 
@@ -47,7 +48,7 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	s := &Server{cfg: cfg, service: cfg.Service, board: core.NewBoard(cfg.Service), gate: newGate(token, cfg.peerUID), guard: newGuard(cfg)}
+	s := &Server{cfg: cfg, service: cfg.Service, board: core.NewBoard(cfg.Service), gate: newGate(token, cfg.peerUID), guard: newGuard(cfg), polls: newPolls()}
 	s.drain, s.stop = context.WithCancelCause(context.Background())
 	mux, err := s.routes()
 	if err != nil {

@@ -2,8 +2,10 @@ package coretest
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"faasctl/core"
 )
@@ -33,6 +35,36 @@ var resultCases = map[string]func(*fixture){
 		}
 		if none, err := f.Ended(f.ctx, nil); err != nil || len(none) != 0 {
 			f.Errorf("of none: %v, %v", none, err)
+		}
+	},
+	"a record comes with its result": func(f *fixture) {
+		fn := f.function("add")
+		ids := append(f.submitted(fn.ID, 5), core.NewTaskID())
+		large := strconv.Quote(strings.Repeat("x", 1<<20))
+		f.wantSettle(completed(f.claimOne().Lease, "1"), core.VerdictOK)
+		f.wantSettle(completed(f.claimOne().Lease, large), core.VerdictOK)
+		f.wantSettle(failed(f.claimOne().Lease, core.KindException), core.VerdictOK)
+		f.claimOne() // RUNNING
+		tasks, results, err := f.Outcomes(f.ctx, ids)
+		f.must(err)
+		want, err := f.Tasks(f.ctx, ids)
+		f.must(err)
+		if !reflect.DeepEqual(tasks, want) {
+			f.Errorf("records %+v, want %+v", tasks, want)
+		}
+		whole, err := f.Results(f.ctx, ids)
+		f.must(err)
+		for i := range ids {
+			left := i == 1 && results[i] == nil // it may be, as it is large
+			if !left && !reflect.DeepEqual(results[i], whole[i]) {
+				f.Errorf("result %d: %+v, want %+v", i, results[i], whole[i])
+			}
+		}
+		if string(results[0].JSON) != "1" || results[2].Failure == nil || results[3] != nil || results[5] != nil {
+			f.Errorf("results %+v", results)
+		}
+		if tasks, results, err = f.Outcomes(f.ctx, nil); err != nil || len(tasks)+len(results) != 0 {
+			f.Errorf("of none: %v, %v, %v", tasks, results, err)
 		}
 	},
 	"many results are read up to a size": func(f *fixture) {

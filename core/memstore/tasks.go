@@ -133,6 +133,21 @@ func (s *Store) Specs(ctx context.Context, ids []core.TaskID, maxBytes int) ([]c
 	return specs, ctx.Err()
 }
 
+// Outcomes implements core.TaskStore.
+func (s *Store) Outcomes(ctx context.Context, ids []core.TaskID) ([]core.Task, []*core.Result, error) {
+	tasks, err := s.Tasks(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	results, err := s.Results(ctx, ids)
+	for i, task := range tasks { // one may have ended in between
+		if !task.State.Terminal() {
+			results[i] = nil
+		}
+	}
+	return tasks, results, err
+}
+
 // Results implements core.TaskStore.
 func (s *Store) Results(ctx context.Context, ids []core.TaskID) ([]*core.Result, error) {
 	s.mu.Lock()

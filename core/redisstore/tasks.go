@@ -224,7 +224,7 @@ func (s *Store) Results(ctx context.Context, ids []core.TaskID) ([]*core.Result,
 // result may have 8 MiB: the first part of each comes in one round trip for many, and
 // is all of almost every one; the larger ones come alone.
 func (s *Store) ResultsUpTo(ctx context.Context, ids []core.TaskID, maxBytes int) ([]*core.Result, error) {
-	const op, atOnce, part = "read results", 256, 16 << 10
+	const op, atOnce, part = "read results", 256, firstPart
 	found := make([]*core.Result, 0, len(ids))
 	for bytes := 0; len(found) < len(ids); {
 		some := ids[len(found):min(len(found)+atOnce, len(ids))]
@@ -263,6 +263,41 @@ func (s *Store) ResultsUpTo(ctx context.Context, ids []core.TaskID, maxBytes int
 		}
 	}
 	return found, nil
+}
+
+// firstPart is how much of a result is read before its size is known.
+const firstPart = 16 << 10
+
+// Outcomes implements core.TaskStore. A record is read before its result, so that the
+// result of what has ended by then is there.
+func (s *Store) Outcomes(ctx context.Context, ids []core.TaskID) ([]core.Task, []*core.Result, error) {
+	const op = "read results"
+	records, starts := make([]*redis.SliceCmd, len(ids)), make([]*redis.StringCmd, len(ids))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			records[i] = p.HMGet(ctx, s.keys.task(id), recordFields...)
+			starts[i] = p.GetRange(ctx, s.keys.result(id), 0, firstPart-1)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, s.failed(op, ctx, err)
+	}
+	tasks, results := make([]core.Task, len(ids)), make([]*core.Result, len(ids))
+	for i, id := range ids {
+		tasks[i] = readRecord(id, records[i].Val())
+		envelope, err := starts[i].Bytes()
+		if err != nil {
+			return nil, nil, s.failed(op, ctx, err)
+		}
+		if !tasks[i].State.Terminal() || len(envelope) == 0 || len(envelope) == firstPart {
+			continue
+		}
+		if results[i], err = openResult(envelope); err != nil {
+			return nil, nil, err
+		}
+	}
+	return tasks, results, nil
 }
 
 // Ended implements core.TaskStore: the indexes tell it for many tasks at once. Who is
