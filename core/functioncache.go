@@ -23,7 +23,7 @@ type functionCache struct {
 const (
 	cachedFunctions = 1024
 	cachedBytes     = 64 << 20
-	// policyAge is how old the policy may be that a call by id goes by: a change
+	// policyAge is how old the policy may be that a call goes by: a change
 	// made through another process is seen after so long at the latest.
 	policyAge = time.Second
 )

@@ -38,6 +38,9 @@ type FunctionStore interface {
 	// FunctionByName returns one version, without its Body; version 0 is the
 	// latest. ErrNotFound if there is none.
 	FunctionByName(ctx context.Context, name string, version int) (Function, error)
+	// FunctionNamed returns the id of what FunctionByName finds, for less; "" if there
+	// is none.
+	FunctionNamed(ctx context.Context, name string, version int) (FunctionID, error)
 	// Prepare asks all dispatchers, by a hint, for what their workers are to do before
 	// a function is called.
 	Prepare(ctx context.Context, r PrepareRequest) error

@@ -174,20 +174,37 @@ func (s *Service) resolver(ctx context.Context) func(string) (Function, error) {
 		if ok {
 			return a.f, a.err
 		}
-		if id, err := ParseFunctionID(text); err == nil {
-			var f *Function
-			if f, a.err = s.known.fresh(ctx, id); f != nil {
-				a.f = *f
-			}
-			a.err = explainUnknown(a.err, text)
-		} else {
-			a.f, a.err = s.Function(ctx, text)
-		}
+		a.f, a.err = s.callee(ctx, text)
 		mu.Lock()
 		seen[text] = a
 		mu.Unlock()
 		return a.f, a.err
 	}
+}
+
+// callee is the function that a call names. A name is looked up each time, so that a
+// new version is called at once; what is known of a version may be policyAge old.
+func (s *Service) callee(ctx context.Context, text string) (Function, error) {
+	id, err := ParseFunctionID(text)
+	if err != nil {
+		ref, err := ParseFunctionRef(text)
+		if err != nil {
+			return Function{}, err
+		}
+		if ref.Name != "" {
+			if id, err = s.store.FunctionNamed(ctx, ref.Name, ref.Version); err != nil {
+				return Function{}, err
+			}
+		}
+		if id == "" { // the beginning of an id, or nothing
+			return s.Function(ctx, text)
+		}
+	}
+	f, err := s.known.fresh(ctx, id)
+	if err != nil {
+		return Function{}, explainUnknown(err, text)
+	}
+	return *f, nil
 }
 
 func (s *Service) spec(r SubmitRequest, resolve func(string) (Function, error)) (Spec, string, error) {

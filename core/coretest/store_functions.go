@@ -42,6 +42,17 @@ var functionCases = map[string]func(*fixture){
 		if two.ID != second.ID || two.Latest {
 			f.Fatalf("add@2 is %+v", two)
 		}
+		f.wantNamed("add", 0, first.ID)
+		f.wantNamed("add", 1, first.ID)
+		f.wantNamed("add", 2, second.ID)
+		f.wantNamed("add", 3, "")
+		f.wantNamed("other", 0, "")
+		f.must(f.RemoveFunction(f.ctx, first.ID))
+		f.wantNamed("add", 0, second.ID)
+		f.wantNamed("add", 1, "")
+		f.must(f.RemoveFunction(f.ctx, second.ID))
+		f.wantNamed("add", 0, "")
+		f.wantNamed("add", 2, "")
 	},
 	"bodies come with ids only": func(f *fixture) {
 		body := bytes.Repeat([]byte{0x80, 0, 0xff, '\n'}, 50_000)
@@ -139,4 +150,11 @@ var functionCases = map[string]func(*fixture){
 			f.Fatalf("a removed version's number was given again: %s %+v", outcome, third)
 		}
 	},
+}
+
+func (f *fixture) wantNamed(name string, version int, want core.FunctionID) {
+	f.Helper()
+	if id, err := f.FunctionNamed(f.ctx, name, version); err != nil || id != want {
+		f.Fatalf("%s@%d is %q, %v, want %q", name, version, id, err, want)
+	}
 }

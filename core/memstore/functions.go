@@ -111,6 +111,15 @@ func (s *Store) FunctionByName(ctx context.Context, name string, version int) (c
 	return core.Function{}, core.ErrNotFound
 }
 
+// FunctionNamed implements core.FunctionStore.
+func (s *Store) FunctionNamed(ctx context.Context, name string, version int) (core.FunctionID, error) {
+	f, err := s.FunctionByName(ctx, name, version)
+	if core.ClassOf(err) == core.ErrNotFound {
+		return "", nil
+	}
+	return f.ID, err
+}
+
 // ListFunctions implements core.FunctionStore.
 func (s *Store) ListFunctions(ctx context.Context) ([]core.Function, error) {
 	s.mu.Lock()

@@ -174,6 +174,19 @@ func (s *Store) FunctionByName(ctx context.Context, name string, version int) (c
 	return found[0], nil
 }
 
+// FunctionNamed implements core.FunctionStore.
+func (s *Store) FunctionNamed(ctx context.Context, name string, version int) (core.FunctionID, error) {
+	table, field := s.keys.functionLatest(), name
+	if version > 0 {
+		table, field = s.keys.functionVersions(), name+"@"+strconv.Itoa(version)
+	}
+	id, err := s.client.HGet(ctx, table, field).Result()
+	if errors.Is(err, redis.Nil) {
+		return "", nil
+	}
+	return core.FunctionID(id), s.failed("find a function", ctx, err)
+}
+
 // ListFunctions implements core.FunctionStore.
 func (s *Store) ListFunctions(ctx context.Context) ([]core.Function, error) {
 	const op = "list functions"

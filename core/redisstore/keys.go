@@ -45,8 +45,8 @@ func (k keys) fixed() []string {
 		k.channelCancel(),    // 22 channel
 		k.base + "f:",        // 23 family, function id: hash of doc, name, version, created
 		k.functions(),        // 24 hash: id of each function that was not removed → name@version
-		k.base + "fversion",  // 25 hash: name@version → id
-		k.base + "flatest",   // 26 hash: name → id
+		k.functionVersions(), // 25 hash: name@version → id
+		k.functionLatest(),   // 26 hash: name → id
 		k.base + "fhighest",  // 27 hash: name → highest version ever given
 		k.base + "fidentity", // 28 hash: identity → id
 		k.base + "b:",        // 29 family, body hash: body
@@ -112,7 +112,10 @@ func (k keys) counters() string { return k.base + "counters" }
 
 func (k keys) countersOf(function core.FunctionID) string { return k.base + "n:" + string(function) }
 
-func (k keys) functions() string       { return k.base + "functions" }
+func (k keys) functions() string        { return k.base + "functions" }
+func (k keys) functionVersions() string { return k.base + "fversion" }
+func (k keys) functionLatest() string   { return k.base + "flatest" }
+
 func (k keys) removed() string         { return k.base + "removed" }
 func (k keys) body(hash string) string { return k.base + "b:" + hash }
 
