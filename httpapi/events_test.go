@@ -231,7 +231,7 @@ func TestSlowClientIsCut(t *testing.T) {
 	_, err = io.WriteString(conn, "GET /v1/events?after=oldest HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	must(t, err)
 	calls := "[" + strings.TrimSuffix(strings.Repeat(`{"function":"f"},`, core.MaxBatch), ",") + "]"
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !strings.Contains(st.log.String(), "path=/v1/events") { // it is logged when it ends
 		st.want(200, "POST", "/v1/tasks:batch", calls)
 		if time.Now().After(deadline) {
@@ -256,7 +256,7 @@ func TestDrainEndsStreams(t *testing.T) {
 	if _, err := io.ReadAll(lines); err != nil {
 		t.Fatalf("the stream was torn: %v", err)
 	}
-	if took := time.Since(begin); took > 3*time.Second {
+	if took := time.Since(begin); took > 30*time.Second {
 		t.Fatalf("draining took %v", took)
 	}
 }

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func serve(t *testing.T, handler http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
-	c, err := New(Config{URL: server.URL + "/", Timeout: 5 * time.Second, Patience: -1})
+	c, err := New(Config{URL: server.URL + "/", Timeout: time.Minute, Patience: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

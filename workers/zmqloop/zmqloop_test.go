@@ -57,7 +57,7 @@ func run(t *testing.T, cfg Config) (stop func()) {
 			if err != nil {
 				t.Error(err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the loop does not stop")
 		}
 	}
