@@ -170,7 +170,11 @@ var whyCases = map[string]func(*fixture){
 		w := f.why(id, core.WhyHeld)
 		f.says(w, core.WhyHeld, "behind what it executes: 2 of 2 slots busy, 7 tasks held")
 		f.helps(w, "faasctl workers show w-one")
-		f.staff(core.Worker{ID: "w-one", State: core.WorkerRunning, Slots: 2, Busy: 2, Held: 2})
+		// A beat tells it that is younger than the claim, by a clock of milliseconds.
+		f.eventually("a younger beat tells that it runs", func() bool {
+			f.staff(core.Worker{ID: "w-one", State: core.WorkerRunning, Slots: 2, Busy: 2, Held: 2})
+			return f.why(id).Findings[0].Code == core.WhyRuns
+		})
 		f.says(f.why(id, core.WhyRuns), core.WhyRuns, "worker w-one executes it")
 	},
 	"running, and its environment is being made": func(f *fixture) {

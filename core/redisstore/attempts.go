@@ -45,7 +45,7 @@ func (s *Store) Attempts(ctx context.Context, id core.TaskID) ([]core.Attempt, e
 	return all, nil
 }
 
-// readAttempt reads a line that remember in scripts/prelude.lua wrote: end,
+// readAttempt reads a line that scripts/parts/history.lua wrote: end,
 // attempt, worker, claimed, started, ended, elapsed in microseconds, failure.
 func readAttempt(line string) (core.Attempt, error) {
 	fields := strings.SplitN(line, "\t", 8)

@@ -132,7 +132,7 @@ func gone(op, after string, from streamID, index int, state []any) error {
 }
 
 // decodeEvents reads one entry: the time, and one line per event with fields
-// parted by tabs; scripts/prelude.lua writes them. What it cannot read it
+// parted by tabs; scripts/parts/events.lua writes them. What it cannot read it
 // skips, but a skipped line keeps its index.
 func decodeEvents(message redis.XMessage) []core.Event {
 	text, _ := message.Values["e"].(string)

@@ -11,76 +11,75 @@ import (
 // prefix, so that they live in one slot, and none holds text of a user: names
 // of functions and queues are fields and members, or hashed.
 //
-// The scripts get the table that fixed returns as KEYS and know it by position
-// (see scripts/prelude.lua). A family is a beginning to which a script adds an
-// id; all other entries are whole keys.
+// The scripts get base as KEYS[1], which names the slot, and make the rest, keyEndings, when
+// they are composed: a key that a call does not touch costs it nothing.
 type keys struct{ base string }
 
 func newKeys(prefix string) keys { return keys{base: "{" + prefix + "}:"} }
 
-// fixed is KEYS of every script, in the order of scripts/prelude.lua.
-func (k keys) fixed() []string {
-	return []string{
-		k.base + "t:",        // 1 family, task id: the record, a hash
-		k.base + "s:",        // 2 family, task id: the spec envelope, a string
-		k.base + "a:",        // 3 family, task id: arguments too large for the envelope
-		k.base + "r:",        // 4 family, task id: the result envelope
-		k.base + "o:",        // 5 family, task id: the output envelope
-		k.base + "i:",        // 6 family, state: zset of its tasks
-		k.base + "all",       // 7 zset of all tasks, in order of their ids
-		k.base + "x:",        // 8 family, function id: zset of its failed tasks
-		k.base + "done:",     // 9 family, COMPLETED or FAILED: list of ended tasks, for gc
-		k.base + "queues",    // 10 zset of the queues that hold tasks, by virtual time
-		k.base + "ready:",    // 11 family, hashed queue: zset of its classes that hold tasks, by virtual time
-		k.base + "virtual:",  // 12 family, hashed queue: virtual time of the task served last
-		k.base + "q:",        // 13 family, hashed queue and class: list of task ids
-		k.base + "claim:",    // 14 family, claim id: the tasks it took, for a repetition
-		k.events(),           // 15 stream of events
-		k.counters(),         // 16 hash of totals and of the stream's state
-		k.countersOf(""),     // 17 family, function id: hash of its totals
-		k.base + "marks",     // 18 list of stream ids, one per so many events, for trimming
-		k.reap(),             // 19 hash: run id of the server, last reap, floor, generation and its time
-		k.channelWork(),      // 20 channel
-		k.channelEnded(),     // 21 channel
-		k.channelCancel(),    // 22 channel
-		k.base + "f:",        // 23 family, function id: hash of doc, name, version, created
-		k.functions(),        // 24 hash: id of each function that was not removed → name@version
-		k.functionVersions(), // 25 hash: name@version → id
-		k.functionLatest(),   // 26 hash: name → id
-		k.base + "fhighest",  // 27 hash: name → highest version ever given
-		k.base + "fidentity", // 28 hash: identity → id
-		k.base + "b:",        // 29 family, body hash: body
-		k.dispatchers(),      // 30 hash: dispatcher id → JSON
-		k.dispatchersSeen(),  // 31 zset of dispatcher ids by time
-		k.workers(),          // 32 hash: worker id → JSON
-		k.workersSeen(),      // 33 zset of worker ids by time
-		k.drains(),           // 34 set of worker ids whose drain was asked for
-		k.depths(),           // 35 hash: queue → how many tasks it holds
-		k.base + "h:",        // 36 family, task id: list of its attempts before the present one
-		k.base + "ho:",       // 37 family, task id: hash: attempt → its output envelope
-		k.dead(),             // 38 zset of dead letters, in order of their ids
-		k.deadOf(""),         // 39 family, function id: zset of its dead letters
-		k.base + "k:",        // 40 family, hashed key: task id and hash of the body
-		k.expiry(),           // 41 zset of waiting tasks that expire, by when
-		k.running(),          // 42 hash: function id → how many of its tasks are RUNNING
-		k.paused(),           // 43 hash: paused queue → since when
-		k.base + "parked",    // 44 hash: parked class (hashed queue and class) → queue
-		k.base + "capped:",   // 45 family, function id: set of its classes that wait for a slot
-		k.base + "throttled", // 46 zset of the classes that wait for their rate, by when
-		k.base + "rates",     // 47 hash: function id → when its bucket will be full again, in ms
-		k.base + "turn:",     // 48 family, hashed queue: zset of its classes in ready, by when each was served last
-		k.operation(""),      // 49 family, operation id: hash, see scripts/journal.lua
-		k.base + "op:tasks:", // 50 family, operation id: list of the tasks that a retry made, each with its old one
-		k.operationsAll(),    // 51 zset of operations by time
-		k.operationsDue(),    // 52 zset of those that have something left to do, by when
-		k.removed(),          // 53 zset of removed functions that are not forgotten, by when they were removed
-		k.base + "unfit",     // 54 hash: hashed needs of parked classes that fitted no worker of a claim → the needs
-		k.base + "unfit:",    // 55 family, hashed needs: hash: parked class → virtual time and turn that it had
-		k.base + "follow:",   // 56 family, task id: 1 while somebody follows it; expires
-		k.pieces(""),         // 57 family, task id: stream of what it prints while it is followed; expires
-		k.channelFollow(),    // 58 channel
-		k.channelPrinted(),   // 59 channel
-	}
+// keyEndings are what the keys end with, as scripts call them: K.task in a script stands for
+// what all keys begin with and this. A family is a beginning to which an id is added;
+// all others are whole keys.
+var keyEndings = map[string]string{
+	"task":             "t:",               // family, task id: the record, a hash
+	"spec":             "s:",               // family, task id: the spec envelope, a string
+	"args":             "a:",               // family, task id: arguments too large for the envelope
+	"result":           "r:",               // family, task id: the result envelope
+	"output":           "o:",               // family, task id: the output envelope
+	"index":            "i:",               // family, state: zset of its tasks
+	"all":              "all",              // zset of all tasks, in order of their ids
+	"failed_of":        "x:",               // family, function id: zset of its failed tasks
+	"done":             "done:",            // family, COMPLETED or FAILED: list of ended tasks, for gc
+	"queues":           "queues",           // zset of the queues that hold tasks, by virtual time
+	"ready":            "ready:",           // family, hashed queue: zset of its classes that hold tasks, by virtual time
+	"virtual":          "virtual:",         // family, hashed queue: virtual time of the task served last
+	"line":             "q:",               // family, hashed queue and class: list of task ids
+	"claim":            "claim:",           // family, claim id: the tasks it took, for a repetition
+	"events":           "events",           // stream of events
+	"counters":         "counters",         // hash of totals and of the stream's state
+	"counters_of":      "n:",               // family, function id: hash of its totals
+	"marks":            "marks",            // list of stream ids, one per so many events, for trimming
+	"reap":             "reap",             // hash: run id of the server, last reap, floor, generation and its time
+	"hint_work":        "hint:work",        // channel
+	"hint_ended":       "hint:ended",       // channel
+	"hint_cancel":      "hint:cancel",      // channel
+	"fn":               "f:",               // family, function id: hash of doc, name, version, created
+	"functions":        "functions",        // hash: id of each function that was not removed → name@version
+	"fversion":         "fversion",         // hash: name@version → id
+	"flatest":          "flatest",          // hash: name → id
+	"fhighest":         "fhighest",         // hash: name → highest version ever given
+	"fidentity":        "fidentity",        // hash: identity → id
+	"body":             "b:",               // family, body hash: body
+	"dispatchers":      "dispatchers",      // hash: dispatcher id → JSON
+	"dispatchers_seen": "dispatchers:seen", // zset of dispatcher ids by time
+	"workers":          "workers",          // hash: worker id → JSON
+	"workers_seen":     "workers:seen",     // zset of worker ids by time
+	"drains":           "workers:drain",    // set of worker ids whose drain was asked for
+	"depths":           "depths",           // hash: queue → how many tasks it holds
+	"history":          "h:",               // family, task id: list of its attempts before the present one
+	"outputs":          "ho:",              // family, task id: hash: attempt → its output envelope
+	"dead":             "dead",             // zset of dead letters, in order of their ids
+	"dead_of":          "dead:",            // family, function id: zset of its dead letters
+	"key":              "k:",               // family, hashed key: task id and hash of the body
+	"expiry":           "expiry",           // zset of waiting tasks that expire, by when
+	"running":          "running",          // hash: function id → how many of its tasks are RUNNING
+	"paused":           "paused",           // hash: paused queue → since when
+	"parked":           "parked",           // hash: parked class (hashed queue and class) → queue
+	"capped":           "capped:",          // family, function id: set of its classes that wait for a slot
+	"throttled":        "throttled",        // zset of the classes that wait for their rate, by when
+	"rates":            "rates",            // hash: function id → when its bucket will be full again, in ms
+	"turn":             "turn:",            // family, hashed queue: zset of its classes in ready, by when each was served last
+	"op":               "op:",              // family, operation id: hash, see scripts/journal.lua
+	"op_tasks":         "op:tasks:",        // family, operation id: list of the tasks that a retry made, each with its old one
+	"ops":              "ops",              // zset of operations by time
+	"ops_due":          "ops:due",          // zset of those that have something left to do, by when
+	"removed":          "removed",          // zset of removed functions that are not forgotten, by when they were removed
+	"unfits":           "unfit",            // hash: hashed needs of parked classes that fitted no worker of a claim → the needs
+	"unfit":            "unfit:",           // family, hashed needs: hash: parked class → virtual time and turn that it had
+	"follow":           "follow:",          // family, task id: 1 while somebody follows it; expires
+	"pieces":           "pieces:",          // family, task id: stream of what it prints while it is followed; expires
+	"hint_follow":      "hint:follow",      // channel
+	"hint_printed":     "hint:printed",     // channel
 }
 
 func (k keys) task(id core.TaskID) string   { return k.base + "t:" + string(id) }

@@ -51,7 +51,7 @@ func newPair(t *rapid.T, b *bench) *pair {
 	clock := b.keys.base + "clock"
 	p.redis.scripts = editScripts(func(text string) string {
 		const real = "local clock = call('TIME')"
-		if !strings.Contains(text, real) {
+		if strings.Contains(text, "'TIME'") != strings.Contains(text, real) || !strings.Contains(source("parts/clock"), real) {
 			panic("the scripts read their clock in another way now")
 		}
 		return strings.Replace(text, real, "local ms = tonumber(call('GET', '"+clock+"'))\n"+
@@ -311,7 +311,7 @@ func (p *pair) compare(*rapid.T) {
 	p.limits(tasks)
 }
 
-// limits checks the rule of what prelude.lua counts: RUNNING of each function.
+// limits checks the rule of what parts/running.lua counts: RUNNING of each function.
 func (p *pair) limits(tasks []core.Task) {
 	want := map[string]string{}
 	for i, fn := range p.fns[0] {

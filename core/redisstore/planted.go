@@ -4,9 +4,17 @@ package redisstore
 
 import "os"
 
-// planted is Lua that stands after the prelude of every script and breaks it: the
+// planted is Lua that stands after a part of every script that has it and breaks it: the
 // bugs that core/coretest/chaos has to find. Only its test binary has this tag.
-func planted() string { return bugs[os.Getenv("FAASCTL_PLANTED")] }
+func planted(part string) string {
+	if bug := os.Getenv("FAASCTL_PLANTED"); partOf[bug] == part {
+		return bugs[bug]
+	}
+	return ""
+}
+
+// partOf are the parts that the bugs are in.
+var partOf = map[string]string{"fence": "holds", "index": "index", "queue": "lines", "epoch": "clock"}
 
 var bugs = map[string]string{
 	// The fence is off: whoever held a task once may settle it, even when it ended.

@@ -12,7 +12,7 @@ import (
 )
 
 // recordFields are the fields of a record that a core.Task shows, in the order
-// in which readRecord takes them. scripts/prelude.lua names them all.
+// in which readRecord takes them. scripts/parts/base.lua names them all.
 var recordFields = []string{"st", "fn", "co", "q", "pr", "ep", "cl", "at", "de", "wo", "ca", "fk", "ts", "td", "tc", "tb", "tf", "ft", "ra", "tx", "pg"}
 
 // readRecord makes a Task of the values of recordFields; its ID is "" when

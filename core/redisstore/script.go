@@ -10,7 +10,7 @@ import (
 	"faasctl/core"
 )
 
-//go:embed scripts/*.lua
+//go:embed scripts
 var sources embed.FS
 
 // scripts holds every Lua script, ready to run by its hash.
@@ -21,34 +21,20 @@ type scripts struct {
 	putOperation, undoOperation, undoStep, stepCancel, stepPurge, stepRetry  *redis.Script
 }
 
-// loadScripts joins each script with the files that stand before it. A missing
-// file is a mistake in this package and shows at the first start.
+// loadScripts composes each script.
 func loadScripts() scripts { return editScripts(func(text string) string { return text }) }
 
 // editScripts is loadScripts with another text of each, for tests.
 func editScripts(edit func(string) string) scripts {
-	load := func(names ...string) *redis.Script {
-		text := ""
-		for _, name := range append([]string{"prelude"}, names...) {
-			part, err := sources.ReadFile("scripts/" + name + ".lua")
-			if err != nil {
-				panic("redisstore: " + err.Error())
-			}
-			text += string(part) + "\n"
-			if name == "prelude" {
-				text += planted()
-			}
-		}
-		return redis.NewScript(edit(text))
-	}
+	load := func(files ...string) *redis.Script { return redis.NewScript(edit(compose(files...))) }
 	return scripts{
-		submit: load("submit"), claim: load("overdue", "claim"), expire: load("overdue", "expire"), pauseQueue: load("pausequeue"), oldest: load("oldest"), renew: load("renew"), settle: load("settle"),
-		release: load("giveback", "release"), reap: load("giveback", "reap"), orphan: load("giveback", "orphan"),
-		promote: load("promote"), cancel: load("cancelone", "cancel"), gc: load("forget", "gc"),
-		putOperation: load("putoperation"), undoOperation: load("journal", "undooperation"), undoStep: load("journal", "cancelone", "undostep"),
-		stepCancel: load("journal", "cancelone", "stepcancel"), stepPurge: load("journal", "forget", "steppurge"),
-		stepRetry:   load("journal", "stepretry", "submit"),
-		putFunction: load("policy", "putfunction"), setPolicy: load("policy", "setpolicy"), getFunction: load("getfunction"), removeFunction: load("removefunction"),
+		submit: load("submit"), claim: load("claim"), expire: load("expire"), pauseQueue: load("pausequeue"), oldest: load("oldest"), renew: load("renew"), settle: load("settle"),
+		release: load("release"), reap: load("reap"), orphan: load("orphan"),
+		promote: load("promote"), cancel: load("cancel"), gc: load("gc"),
+		putOperation: load("putoperation"), undoOperation: load("undooperation"), undoStep: load("undostep"),
+		stepCancel: load("stepcancel"), stepPurge: load("steppurge"),
+		stepRetry:   load("stepretry", "submit"),
+		putFunction: load("putfunction"), setPolicy: load("setpolicy"), getFunction: load("getfunction"), removeFunction: load("removefunction"),
 		announce: load("announce"), reconcile: load("reconcile"), forgetFunction: load("forgetfunction"),
 		standing: load("standing"),
 		follow:   load("follow"), print: load("print"),

@@ -111,7 +111,7 @@ type Store struct {
 	client  *redis.Client
 	tail    *tailer
 	keys    keys
-	fixed   []string // keys.fixed(), made once
+	fixed   []string // KEYS of every script
 	scripts scripts
 	server  server // what Open found
 	present present
@@ -141,7 +141,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	k := newKeys(cfg.Prefix)
-	s := &Store{cfg: cfg, client: dial(), keys: k, fixed: k.fixed(), scripts: loadScripts()}
+	s := &Store{cfg: cfg, client: dial(), keys: k, fixed: []string{k.base}, scripts: loadScripts()}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.tail = newTailer(dial, k)
 	s.server, s.warnings, err = inspect(ctx, s.client, cfg.Replicated)

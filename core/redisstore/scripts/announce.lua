@@ -1,7 +1,8 @@
 -- announce.lua notes that a dispatcher and its workers are there, with the time
 -- by the server's clock, and forgets those that were not seen for long.
 --
--- KEYS     the table of keys.go
+-- uses     clock many drain into index events
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] dispatcher, [3] its document, [4] 1 = it is
 --          leaving, [5] forget after so many ms, [6] how many workers follow,
 --          for each: id, document; then for each event: kind, task, function,

@@ -1,6 +1,7 @@
 -- cancel.lua ends tasks that wait and marks those that run.
 --
--- KEYS     the table of keys.go
+-- uses     drain cancelone
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] result envelope of a cancelled task, [3]
 --          grace in ms or '', then ids
 -- returns  per task: cancelled, cancelling, ended or unknown

@@ -3,10 +3,11 @@
 -- the class whose next task is done first goes first). A class that had no turn for
 -- long goes before all others, for one task. A class without room under its
 -- function's limits, or that fits none of the workers that the claim is for, is parked
--- (see prelude.lua): so it is looked at once and not by every claim. A claim that is
+-- (see parts/awaken.lua): so it is looked at once and not by every claim. A claim that is
 -- repeated under the same id answers with the same tasks.
 --
--- KEYS     the table of keys.go
+-- uses     text clock drain into hash index events awaken depth unthrottle running overdue
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] claim id, [3] dispatcher, [4] at most so many,
 --          [5] lease in ms, [6] how long the claim is remembered, in ms,
 --          [7] how many entries of the lines may be looked at, [8] result

@@ -1,7 +1,8 @@
 -- expire.lua ends the tasks that waited too long, whether or not anybody claims.
 -- Their lines are left alone: claim skips what is no longer queued.
 --
--- KEYS     the table of keys.go
+-- uses     clock drain into index overdue
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] at most so many, [3] result envelope of an
 --          expired task
 -- returns  how many, and ms until the next expires (0 = there is none)

@@ -1,6 +1,6 @@
 -- follow.lua notes that tasks are followed, for a time, and lets dispatchers hear.
 --
--- KEYS     the table of keys.go
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] for so many ms, then task ids
 -- returns  0
 for i = 3, #ARGV do

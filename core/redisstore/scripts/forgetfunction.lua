@@ -2,7 +2,8 @@
 -- have all ended: record, counters, limits, and the body when no other function has
 -- the same.
 --
--- KEYS     the table of keys.go
+-- uses     clock drain hash
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] kept for so many ms after the removal, [3] at most
 --          so many
 -- returns  how many were forgotten

@@ -1,7 +1,8 @@
 -- gc.lua forgets tasks that ended long ago, in the order of their end. Failed
 -- ones are kept longer than the others, so that there are two lines of them.
 --
--- KEYS     the table of keys.go
+-- uses     clock drain forget
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] COMPLETED or FAILED: which line, [3] kept for
 --          so many ms, [4] at most so many
 -- returns  how many were forgotten

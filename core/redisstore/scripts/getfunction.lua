@@ -1,6 +1,6 @@
 -- getfunction.lua finds functions by id or by name, in one round trip.
 --
--- KEYS     the table of keys.go
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept (not used), then for each function: its id or '',
 --          its name, its version (0 = latest)
 -- returns  per function: id, document, version, created in ms, 1 = latest,

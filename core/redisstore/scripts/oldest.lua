@@ -3,7 +3,8 @@
 -- submission, so that its head is its oldest. What was cancelled or has expired
 -- stays in its line until a claim skips it, and is passed over here as well.
 --
--- KEYS     the table of keys.go
+-- uses     into hash
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] at most so many classes of a queue, those without
 --          a turn for longest first, [3] at most so many entries of a line,
 --          [4] at most so many records in all, [5..] queues

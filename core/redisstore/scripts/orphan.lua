@@ -1,7 +1,8 @@
 -- orphan.lua gives back the tasks that dead dispatchers held, or those of them
 -- that workers of one principal had.
 --
--- KEYS     the table of keys.go
+-- uses     drain giveback
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2]–[5] see giveback.lua, [6] how many dispatchers
 --          follow, [7] principal or '', their ids, then ids of running tasks
 --          to look at

@@ -1,7 +1,8 @@
 -- pausequeue.lua stops and resumes the handing out of a queue's tasks. A paused
 -- queue takes tasks, but does not stand in queues, where claim looks.
 --
--- KEYS     the table of keys.go
+-- uses     clock into hash index events
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] queue, [3] 1 = pause, 0 = resume
 -- returns  1, or 0 when it was so already
 local queue = ARGV[2]

@@ -1,7 +1,8 @@
 -- print.lua adds what followed tasks printed. What nobody follows, or is
 -- printed under a lease that does not hold, is dropped.
 --
--- KEYS     the table of keys.go
+-- uses     holds
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] pieces kept per task, [3] for so many ms, then
 --          for each piece: task, epoch, claim id, envelope
 -- returns  how many were added

@@ -1,7 +1,8 @@
 -- promote.lua queues the delayed tasks whose time has come, and lets classes take
 -- part again whose rate allows the next task.
 --
--- KEYS     the table of keys.go
+-- uses     clock drain index lines unthrottle
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] at most so many
 -- returns  how many tasks, and ms until the next task or class is due (0 = there
 --          is none)

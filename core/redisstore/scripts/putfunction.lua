@@ -1,7 +1,8 @@
 -- putfunction.lua stores a function or finds the equal one. Either way it is
 -- the latest of its name afterwards.
 --
--- KEYS     the table of keys.go
+-- uses     clock events policy
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] id to give to a new one, [3] name,
 --          [4] identity, [5] document, [6] body hash, [7] body, [8]–[11] the
 --          policy of a new one: see policy.lua, [12] what it needs, '' = nothing

@@ -1,7 +1,8 @@
 -- putoperation.lua writes a pending operation into the journal, and forgets the
 -- oldest that have ended. One that exists is left alone.
 --
--- KEYS     the table of keys.go
+-- uses     clock
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept (not used), [2] id, [3] kind, [4] document, [5] due in
 --          ms from now, [6] how many ended ones are kept
 -- returns  nothing

@@ -3,7 +3,8 @@
 -- renew: when its run id differs or nobody has reaped for long (or ever), a floor is set
 -- before which nothing is reaped.
 --
--- KEYS     the table of keys.go
+-- uses     clock drain index giveback
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2]–[5] see giveback.lua, [6] grace in ms,
 --          [7] at most so many, [8] a reap older than so many ms tells of an outage,
 --          [9] a generation, for a server that has none

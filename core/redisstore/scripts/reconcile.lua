@@ -2,7 +2,8 @@
 -- repairs them: the record is right. Each thing is looked at and repaired in one
 -- step, so that transitions, which are scripts as well, are never mistaken for damage.
 --
--- KEYS     the table of keys.go
+-- uses     clock drain hash class awaken unpark uncap
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] what to look at, [3] lease in ms that a task gets
 --          whose lease is not known, [4] and [5] for how many ms completed and
 --          failed tasks are kept at most, [6] the key of an index or '', then names:
@@ -51,10 +52,10 @@ local STATES = {'QUEUED', 'DELAYED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLE
 
 -- forgettable notes a task that ended so long ago that it must stand in the list of
 -- gc, if it were there, before the first that does.
-local function forgettable(id, state, ended)
+local function forgettable(id, state, finished)
   local line = K.done .. (state == 'FAILED' and state or 'COMPLETED')
   local border = now - tonumber(state == 'FAILED' and ARGV[5] or ARGV[4])
-  if not ended or ended > border then return end
+  if not finished or finished > border then return end
   local first = call('LINDEX', line, 0)
   local oldest = first and tonumber(call('HGET', K.task .. first, 'tf'))
   if first and (not oldest or oldest <= border) then return end -- gc is busy
@@ -195,5 +196,4 @@ for i = 7, #ARGV do
 end
 if uncounted then counts() end
 if #repairs > 0 then call('HINCRBY', K.counters, 'repaired', #repairs / 2) end
-flush(false)
 return {done, unpack(repairs, 1, math.min(#repairs, 4000))}

@@ -1,7 +1,8 @@
 -- release.lua gives leases back: the tasks stand before all others of their
 -- class again, or end if their cancel was asked for or their deliveries spent.
 --
--- KEYS     the table of keys.go
+-- uses     drain holds giveback
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2]–[5] see giveback.lua, [6] 1 = the holder
 --          vanished, 0 = it says so itself, [7] the dispatcher that gives
 --          them back, or '' for whichever, then for each lease: task, epoch,

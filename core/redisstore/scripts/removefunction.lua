@@ -1,7 +1,8 @@
 -- removefunction.lua takes a function out of names and listings; its record and
 -- body stay for the tasks that were accepted before.
 --
--- KEYS     the table of keys.go
+-- uses     clock drain events
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] id
 -- returns  1, or 0 when there is none or it was removed before
 local id = ARGV[2]

@@ -1,6 +1,7 @@
 -- renew.lua prolongs leases and records starts that were not yet seen.
 --
--- KEYS     the table of keys.go
+-- uses     clock drain holds index events
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] lease in ms from now, then for each lease:
 --          task, epoch, claim id, worker or '', 1 = started, started so many ms
 --          ago, the worker's principal or '', dispatcher or '', progress or ''

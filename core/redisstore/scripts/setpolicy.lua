@@ -1,6 +1,7 @@
 -- setpolicy.lua replaces the policy of a function.
 --
--- KEYS     the table of keys.go
+-- uses     events uncap unthrottle policy
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] id, [3]–[6] see policy.lua
 -- returns  1, or 0 when there is none or it was removed
 local id = ARGV[2]

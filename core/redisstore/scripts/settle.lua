@@ -1,7 +1,8 @@
 -- settle.lua ends leases with what came of them. A task whose cancel was asked
 -- for becomes CANCELLED whatever the outcome says.
 --
--- KEYS     the table of keys.go
+-- uses     text clock drain into holds index events running history finish
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] result envelope of a cancelled task, [3] a JSON
 --          array of forms, which most leases of a batch share: epoch, claim id,
 --          worker or '', state, started, jitter from -1 to 1, failure kind or '',

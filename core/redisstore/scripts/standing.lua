@@ -1,6 +1,7 @@
 -- standing.lua tells where one task stands and what bears on it. It changes nothing.
 --
--- KEYS     the table of keys.go
+-- uses     clock hash class
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] task, [3] how many entries of its line may be
 --          looked at, then the fields of a record that are wanted
 -- returns  nothing when there is no task, else

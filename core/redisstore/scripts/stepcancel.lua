@@ -1,7 +1,8 @@
 -- stepcancel.lua is one step of a bulk cancel: tasks that are still in a state
 -- that was asked for, and not yet told to end, are.
 --
--- KEYS     the table of keys.go
+-- uses     drain journal cancelone
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] operation, [3] from, [4] to, [5] 1 = the walk has
 --          ended, [6] result envelope of a cancelled task, [7] states, with
 --          commas, [8] grace in ms or '', then ids

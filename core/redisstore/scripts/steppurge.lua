@@ -1,7 +1,8 @@
 -- steppurge.lua is one step of a purge: tasks that are still dead letters are
 -- forgotten.
 --
--- KEYS     the table of keys.go
+-- uses     drain journal forget
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] operation, [3] from, [4] to, [5] 1 = the walk has
 --          ended, then ids
 -- returns  1, or 0 when the operation is not at from, not due, or undone

@@ -2,7 +2,8 @@
 -- a new task is submitted in place of each that is still a dead letter, and
 -- what became of it is noted in the journal by the same script.
 --
--- KEYS     the table of keys.go
+-- uses     many journal
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] operation, [3] from, [4] to, [5] 1 = the walk has
 --          ended, [6] its new tasks are kept so long, in ms, [7] how many tasks
 --          follow, then their dead letters, then forms and tasks as submit.lua

@@ -1,7 +1,8 @@
 -- submit.lua accepts tasks. An id that exists already is left alone, so that a
 -- submit whose answer was lost can be repeated.
 --
--- KEYS     the table of keys.go
+-- uses     text clock into index events lines dead
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] a JSON array of forms, which most tasks of a batch
 --          share: function, codec, queue, priority, delay in ms, the ended task that
 --          it runs again (else ''), retries, first and last wait of the back-off in

@@ -1,6 +1,7 @@
 -- undooperation.lua makes a pending operation undone, and a retry undoing.
 --
--- KEYS     the table of keys.go
+-- uses     clock journal
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept (not used), [2] id
 -- returns  ok (also when it is so already), unknown, late (it has taken effect
 --          and is no retry) or old (which tasks it made is not kept any more)

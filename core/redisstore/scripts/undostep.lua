@@ -1,7 +1,8 @@
 -- undostep.lua is one step of the undo of a retry: new tasks that wait and were
 -- never started are cancelled, and their old ones are dead letters again.
 --
--- KEYS     the table of keys.go
+-- uses     drain dead journal cancelone
+-- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] operation, [3] at most so many, [4] result envelope
 --          of a cancelled task
 -- returns  1, or 0 when the operation is not undoing

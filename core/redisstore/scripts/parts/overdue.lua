@@ -1,5 +1,6 @@
 -- overdue.lua stands before claim.lua and expire.lua, which share what happens to
 -- a task that waited too long.
+-- uses   depth finish
 
 -- overdue ends a waiting task as expired; result is the envelope that it ends with.
 local function overdue(id, state, result)

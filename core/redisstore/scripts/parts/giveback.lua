@@ -1,5 +1,6 @@
 -- giveback.lua stands before release.lua, reap.lua and orphan.lua, which share
 -- what happens to a task that is given back.
+-- uses   into index events lines running refund history finish
 --
 -- ARGV     [2] deliveries that are allowed, [3] unstarted vanished releases
 --          that are free of charge plus one, [4] result envelope of a cancelled

@@ -1,5 +1,6 @@
 -- forget.lua stands before the scripts that forget ended tasks. The lists of
 -- ended tasks (K.done) are left to gc, which passes over what is gone.
+-- uses   into index dead
 
 -- free forgets an idempotency key, unless it is another task's by now.
 local function free(name, id)

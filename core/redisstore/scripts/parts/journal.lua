@@ -5,6 +5,7 @@
 --   ua new tasks that its undo has looked at · un undone · sd started
 -- and of a retry a list of its new tasks, each with the old one behind a comma.
 -- One that has something left to do stands in K.ops_due.
+-- uses   clock
 
 -- step_of returns the state of an operation that is due and stands at from, or nil.
 local function step_of(op, from)

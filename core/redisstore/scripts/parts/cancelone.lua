@@ -1,5 +1,6 @@
 -- cancelone.lua stands before the scripts that cancel. Queues are left alone:
 -- claim skips what is no longer queued.
+-- uses   depth finish
 local told = {} -- running tasks whose worker has to hear of it
 
 -- cancel ends a task that waits and marks one that runs. allowed is a set of the
