@@ -18,7 +18,7 @@ export CGO_ENABLED := 1
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## Install what is missing: libzmq with headers, redis-server, tmux, a private Python with dill
+deps: ## Install what is missing: libzmq with headers, redis-server, a private Python with dill; bubblewrap, tmux, iproute2
 	@.ci/deps.sh
 
 build: ## Build bin/faasctl

@@ -5,8 +5,8 @@
 #   .ci/deps.sh            look, install, look again
 #   .ci/deps.sh --python   print the interpreter that faasctl will use, nothing else
 #
-# Needed: Go and a C compiler (to build), libzmq with headers, redis-server 6.2, tmux (for tests), and a Python 3.8 with
-# dill. dill goes into a virtual environment of our own, so that nothing of yours is touched:
+# Needed: Go and a C compiler (to build), libzmq with headers, redis-server 6.2, and a Python 3.8 with dill. Wanted, where
+# the package manager has them: bubblewrap (--sandbox bwrap), tmux and iproute2 (tests skip, loudly, without them). dill goes into a virtual environment of our own, so that nothing of yours is touched:
 # $XDG_DATA_HOME/faasctl/python (~/.local/share), or /opt/faasctl/python for root, where other users can read it.
 set -eu
 umask 022
@@ -70,6 +70,10 @@ package() {
     redis:pacman) echo valkey ;;
     redis:*) echo redis ;;
     tmux:*) echo tmux ;;
+    bwrap:brew | ip:brew) ;; # they are of Linux
+    bwrap:*) echo bubblewrap ;;
+    ip:dnf | ip:yum) echo iproute ;;
+    ip:*) echo iproute2 ;;
     python:pacman | python:brew) echo python ;;
     python:*) echo python3 ;;
     venv:apt-get) echo python3-venv ;;
@@ -123,6 +127,8 @@ has_cc() {
 has_pkgconfig() { v=$(pkg-config --version 2>/dev/null) && echo "pkg-config $v"; }
 has_zmq() { v=$(pkg-config --modversion libzmq 2>/dev/null) && echo "libzmq $v, with headers"; }
 has_tmux() { v=$(tmux -V 2>/dev/null) && echo "$v"; }
+has_bwrap() { v=$(bwrap --version 2>/dev/null) && echo "$v"; }
+has_ip() { v=$(PATH=$PATH:/sbin:/usr/sbin ip -V 2>/dev/null) && echo "$v"; }
 has_redis() {
   v=$(redis-server --version 2>/dev/null | sed -n 's/.* v=\([0-9.]*\).*/\1/p')
   [ -n "$v" ] && at_least "$v" "$REDIS_MIN" && echo "redis-server $v"
@@ -230,16 +236,22 @@ fi
 
 check_go
 
-things="cc pkgconfig zmq redis tmux python"
+things="cc pkgconfig zmq redis python"
+wanted="tmux bwrap ip"
 missing=
 packages=
-for thing in $things; do
+extras=
+for thing in $things $wanted; do
   if found=$("has_$thing"); then
     [ "$thing" = python ] || say ok "$found"
     continue
   fi
-  missing="$missing $thing"
-  packages="$packages $(package "$thing")"
+  case " $wanted " in
+    *" $thing "*) extras="$extras $thing" ;;
+    *)
+      missing="$missing $thing"
+      packages="$packages $(package "$thing")" ;;
+  esac
 done
 if ! has_dill >/dev/null; then
   base=$(base_python || true)
@@ -272,6 +284,20 @@ if [ -n "$missing" ] || [ $# -gt 0 ]; then
     say ok "$found"
   done
 fi
+
+# What is only wanted stops nobody: not for want of root, and where one cannot be had, the others are tried alone.
+packages=
+for thing in $extras; do packages="$packages $(package "$thing")"; done
+# shellcheck disable=SC2086
+set -- $packages
+if [ $# -gt 0 ] && [ -n "$manager" ] && { [ "$manager" = brew ] || as_root true; }; then
+  install "$@" || for package in "$@"; do install "$package" || true; done
+fi
+for thing in $extras; do
+  if found=$("has_$thing"); then say ok "$found"
+  else say note "no $thing: what needs it is skipped by the tests, and said so"
+  fi
+done
 
 has_dill >/dev/null || make_environment
 found=$(has_dill) || die "$venv does not import dill: remove it and try again"
