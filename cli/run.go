@@ -72,20 +72,17 @@ func (e *environment) run(c *urfave.Context) error {
 	defer api.Close()
 	ctx, stop := e.interruptible(c.Context)
 	defer stop()
-	if isFile(call.Function) {
-		registration, err := e.register(ctx, c, api, call.Function, registerOptions{})
-		if err != nil {
+	registration, err := e.callFile(ctx, c, api, &call)
+	if err != nil {
+		return err
+	}
+	if registration != nil && registration.Outcome != core.RegisteredSame {
+		e.note("%s", registrationLine(*registration))
+	}
+	if registration != nil && len(registration.Function.Dependencies) > 0 && registration.Unfit == "" && !c.Bool("async") {
+		if err := e.waitPrepared(ctx, api, registration.Function); err != nil {
 			return err
 		}
-		if registration.Outcome != core.RegisteredSame {
-			e.note("%s", registrationLine(registration))
-		}
-		if len(registration.Function.Dependencies) > 0 && registration.Unfit == "" && !c.Bool("async") {
-			if err := e.waitPrepared(ctx, api, registration.Function); err != nil {
-				return err
-			}
-		}
-		call.Function = string(registration.Function.ID)
 	}
 	if c.IsSet("key") && call.Key == "" {
 		return usage("--key is empty").WithHint("is the variable set? --key order-42")
@@ -109,6 +106,20 @@ func (e *environment) run(c *urfave.Context) error {
 		return e.data([]byte(string(submitted.ID) + "\n"))
 	}
 	return e.follow(ctx, api, submitted, c.Duration("wait"), as, c.Bool("quiet"))
+}
+
+// callFile registers what a call names where that is a file, and has it call the
+// version that this made. The registration is nil where it names a function.
+func (e *environment) callFile(ctx context.Context, c *urfave.Context, api *client.Client, call *client.Call) (*core.Registration, error) {
+	if !isFile(call.Function) {
+		return nil, nil
+	}
+	registration, err := e.register(ctx, c, api, call.Function, registerOptions{})
+	if err != nil {
+		return nil, err
+	}
+	call.Function = string(registration.Function.ID)
+	return &registration, nil
 }
 
 // readCall reads the flags of a call.

@@ -79,12 +79,8 @@ func (e *environment) runBatch(c *urfave.Context, call client.Call) error {
 	defer api.Close()
 	ctx, stop := e.interruptible(c.Context)
 	defer stop()
-	if isFile(call.Function) {
-		registration, err := e.register(ctx, c, api, call.Function, registerOptions{})
-		if err != nil {
-			return err
-		}
-		call.Function = string(registration.Function.ID)
+	if _, err := e.callFile(ctx, c, api, &call); err != nil {
+		return err
 	}
 	b := &batchRun{environment: e, ctx: ctx, api: api, call: call, async: c.Bool("async"), lines: bufio.NewReaderSize(in, 256<<10)}
 	if wait := c.Duration("wait"); wait > 0 {

@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
 
@@ -67,17 +66,5 @@ func readAttempt(line string) (core.Attempt, error) {
 
 // AttemptOutput implements core.TaskStore.
 func (s *Store) AttemptOutput(ctx context.Context, id core.TaskID, number int) (core.Output, error) {
-	const op = "read output"
-	envelope, err := s.client.HGet(ctx, s.keys.outputs(id), strconv.Itoa(number)).Bytes()
-	switch {
-	case err == nil:
-		return openOutput(envelope)
-	case !errors.Is(err, redis.Nil):
-		return core.Output{}, s.failed(op, ctx, err)
-	}
-	there, err := s.client.Exists(ctx, s.keys.task(id)).Result()
-	if err == nil && there == 0 {
-		return core.Output{}, core.Errorf(core.ErrNotFound, op, "there is no task %s", id)
-	}
-	return core.Output{}, s.failed(op, ctx, err)
+	return s.outputOf(ctx, id, s.client.HGet(ctx, s.keys.outputs(id), strconv.Itoa(number)))
 }

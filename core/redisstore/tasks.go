@@ -374,8 +374,13 @@ func (s *Store) standIn(ctx context.Context, ids []core.TaskID, found []core.Sta
 
 // Output implements core.TaskStore.
 func (s *Store) Output(ctx context.Context, id core.TaskID) (core.Output, error) {
+	return s.outputOf(ctx, id, s.client.Get(ctx, s.keys.output(id)))
+}
+
+// outputOf opens what a task has printed; a task that is known and has none has printed nothing.
+func (s *Store) outputOf(ctx context.Context, id core.TaskID, read *redis.StringCmd) (core.Output, error) {
 	const op = "read output"
-	envelope, err := s.client.Get(ctx, s.keys.output(id)).Bytes()
+	envelope, err := read.Bytes()
 	switch {
 	case err == nil:
 		return openOutput(envelope)
