@@ -14,18 +14,24 @@ import (
 	"faasctl/httpapi/client"
 )
 
-// BenchmarkRunWarm is what `faasctl run` on a warm function adds to the
-// function's own time: start of the process, HTTP, Redis, dispatcher, Python
-// and back. The function tells how long it took itself. Target: p50 < 15 ms.
-func BenchmarkRunWarm(b *testing.B) {
-	home := b.TempDir()
-	env := cleanEnv(b, home)
+// twoWorkers is a stack of two workers, with a home and an environment to talk to it.
+func twoWorkers(b *testing.B) (s *stack, home string, env []string) {
+	b.Helper()
+	home = b.TempDir()
+	env = cleanEnv(b, home)
 	s, err := startStack(env, home, "up", "-w", "2", "--listen", "127.0.0.1:0", "--data", filepath.Join(home, "data"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = s.stop(syscall.SIGTERM) }()
-	env = append(env, "FAASCTL_URL="+s.url)
+	b.Cleanup(func() { _ = s.stop(syscall.SIGTERM) })
+	return s, home, append(env, "FAASCTL_URL="+s.url)
+}
+
+// BenchmarkRunWarm is what `faasctl run` on a warm function adds to the
+// function's own time: start of the process, HTTP, Redis, dispatcher, Python
+// and back. The function tells how long it took itself. Target: p50 < 15 ms.
+func BenchmarkRunWarm(b *testing.B) {
+	_, home, env := twoWorkers(b)
 	file := write(b, home, "work.py", "import time\ndef work(n):\n    t = time.perf_counter()\n    sum(range(n))\n    return time.perf_counter() - t\n")
 	if _, said, code := command(b, env, home, "", "run", file, "--args", "[20000]"); code != 0 {
 		b.Fatal(said)
@@ -55,14 +61,7 @@ func BenchmarkRunWarm(b *testing.B) {
 // another's, from its submission to its start, on a whole stack. Target for the
 // p99: at most twice the unloaded one plus one call of the flood (20 ms).
 func BenchmarkFlood(b *testing.B) {
-	home := b.TempDir()
-	env := cleanEnv(b, home)
-	s, err := startStack(env, home, "up", "-w", "2", "--listen", "127.0.0.1:0", "--data", filepath.Join(home, "data"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = s.stop(syscall.SIGTERM) }()
-	env = append(env, "FAASCTL_URL="+s.url)
+	s, home, env := twoWorkers(b)
 	file := write(b, home, "calls.py", "import time\ndef flood(n):\n    time.sleep(0.02)\ndef probe():\n    time.sleep(0.001)\n")
 	for _, name := range []string{"flood", "probe"} {
 		if _, said, code := command(b, env, home, "", "register", file+"::"+name); code != 0 {

@@ -94,6 +94,9 @@ func TestFollowingAcrossProcesses(t *testing.T) {
 	var mu sync.Mutex
 	workers := map[core.WorkerID]bool{}
 	early, moves := 0, 0
+	const followers = 2 * tasks
+	begun := make(chan struct{}, followers+1) // a word of each follower's first news, and one when a running task is heard
+	hear := sync.OnceFunc(func() { begun <- struct{}{} })
 	for n := range tasks {
 		one, err := apis[0].Submit(ctx, client.Call{Function: "lines", Args: json.RawMessage(fmt.Sprintf("[%d, 0.05]", lines))})
 		if err != nil {
@@ -101,12 +104,14 @@ func TestFollowingAcrossProcesses(t *testing.T) {
 		}
 		for who, api := range apis {
 			group.Go(func() {
+				here := sync.OnceFunc(func() { begun <- struct{}{} })
 				heard := map[int]string{}
 				running := true
 				attempt := 0
 				err := api.Follow(ctx, one.ID, core.Position{}, func(news core.News) error {
 					mu.Lock()
 					defer mu.Unlock()
+					here()
 					if news.Task != nil {
 						running = !news.Task.State.Terminal()
 						attempt = news.Task.Attempt
@@ -124,6 +129,7 @@ func TestFollowingAcrossProcesses(t *testing.T) {
 						}
 						if running && !strings.HasSuffix(heard[h.Attempt], fmt.Sprintf("line %d\n", lines-1)) {
 							early++
+							hear()
 						}
 					}
 					return nil
@@ -134,7 +140,13 @@ func TestFollowingAcrossProcesses(t *testing.T) {
 			})
 		}
 	}
-	time.Sleep(time.Second) // into the tasks; a restart at any moment will do
+	for range followers + 1 {
+		select {
+		case <-begun:
+		case <-ctx.Done():
+			t.Fatal("not all followers hear of their task, or nobody hears one run")
+		}
+	}
 	f.restart("api")
 	f.restart("dispatcher")
 	group.Wait()

@@ -19,6 +19,7 @@ import (
 	"faasctl/core"
 	"faasctl/core/coretest/ports"
 	"faasctl/httpapi/client"
+	"faasctl/workers/environments/wheeltest"
 	"faasctl/workers/pyrun"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -65,7 +66,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Vars = append(env.Vars, cleanEnv(t, home, "EXAMPLES="+examples, "FAASCTL_URL=http://"+nobody, "NOBODY="+nobody)...)
 			wheels := filepath.Join(env.WorkDir, "wheels")
-			if err := answerWheels(wheels); err != nil {
+			if err := errors.Join(os.Mkdir(wheels, 0o755), wheeltest.Answers(wheels)); err != nil {
 				return err
 			}
 			env.Vars = append(env.Vars, "WHEELS="+wheels)

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -31,17 +29,11 @@ const (
 // stack kept up with, the share of a core that the dashboard used, and the time
 // between two frames. Targets: < 5 % of a core, p99 of frames ≤ 200 ms.
 func BenchmarkTopUnderLoad(b *testing.B) {
-	home := b.TempDir()
-	env := cleanEnv(b, home)
-	s, err := startStack(env, home, "up", "-w", "2", "--listen", "127.0.0.1:0", "--data", filepath.Join(home, "data"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = s.stop(syscall.SIGTERM) }()
+	s, _, env := twoWorkers(b)
 	for _, seen := range []struct{ name, word string }{{"overview", ""}, {"tasks", "tasks"}} {
 		b.Run(seen.name, func(b *testing.B) {
 			for b.Loop() {
-				measureTop(b, s, append(env, "FAASCTL_URL="+s.url, "TERM=xterm-256color"), seen.word)
+				measureTop(b, s, append(env, "TERM=xterm-256color"), seen.word)
 			}
 		})
 	}

@@ -28,7 +28,7 @@ func (s *slowStore) Submit(ctx context.Context, batch []core.Submission) ([]erro
 	if n := int32(len(batch)); n > s.largest.Load() {
 		s.largest.Store(n)
 	}
-	time.Sleep(time.Millisecond)
+	time.Sleep(time.Millisecond) // of the bubble
 	if s.refuse != nil {
 		if err := s.refuse(batch); err != nil {
 			return nil, err

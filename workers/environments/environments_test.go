@@ -1,10 +1,8 @@
 package environments
 
 import (
-	"archive/zip"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"faasctl/core"
+	"faasctl/workers/environments/wheeltest"
 	"faasctl/workers/pyrun"
 )
 
@@ -33,32 +32,7 @@ func python(t *testing.T) core.Interpreter {
 // wheel writes a package without dependencies, but for requires, into a directory.
 func wheel(t *testing.T, dir, name, version, text string, requires ...string) {
 	t.Helper()
-	file, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%s-py3-none-any.whl", name, version)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	archive := zip.NewWriter(file)
-	info := fmt.Sprintf("%s-%s.dist-info/", name, version)
-	metadata := fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\n", name, version)
-	for _, other := range requires {
-		metadata += "Requires-Dist: " + other + "\n"
-	}
-	for path, content := range map[string]string{
-		name + ".py": text, info + "METADATA": metadata,
-		info + "WHEEL":            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-		info + "entry_points.txt": "[console_scripts]\n" + name + "-tool = " + name + ":main\n",
-		info + "RECORD":           name + ".py,,\n" + info + "METADATA,,\n" + info + "WHEEL,,\n" + info + "entry_points.txt,,\n" + info + "RECORD,,\n",
-	} {
-		w, err := archive.Create(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write([]byte(content)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := archive.Close(); err != nil {
+	if err := wheeltest.Write(dir, name, version, text, requires...); err != nil {
 		t.Fatal(err)
 	}
 }

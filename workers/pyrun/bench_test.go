@@ -30,9 +30,14 @@ func benchmarkIn(b *testing.B, c Config, f *core.Function, codec core.Codec, arg
 		calls[i] = assign(f, "")
 		calls[i].Codec, calls[i].Args = codec, args
 	}
+	r.again(b, calls, sink)
+}
+
+// again runs a batch of calls again and again, b.N calls in all.
+func (r *rig) again(b *testing.B, calls []core.Assignment, sink counter) {
 	b.ResetTimer()
-	for left := b.N; left > 0; left -= batch {
-		n := min(batch, left)
+	for left := b.N; left > 0; left -= len(calls) {
+		n := min(len(calls), left)
 		r.Start(calls[:n], sink)
 		for range n {
 			if state := <-sink.done; state != core.Completed {

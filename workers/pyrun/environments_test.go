@@ -1,11 +1,9 @@
 package pyrun
 
 import (
-	"archive/zip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +12,7 @@ import (
 
 	"faasctl/core"
 	"faasctl/workers/environments"
+	"faasctl/workers/environments/wheeltest"
 )
 
 // cache is a cache of environments that counts, and can be made to wait.
@@ -40,29 +39,8 @@ func (c *cache) Ensure(ctx context.Context, python core.Interpreter, dependencie
 func wheels(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for version, value := range map[string]string{"1.0": "41", "2.0": "42"} {
-		file, err := os.Create(filepath.Join(dir, "answers-"+version+"-py3-none-any.whl"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		archive := zip.NewWriter(file)
-		info := "answers-" + version + ".dist-info/"
-		for path, text := range map[string]string{
-			"answers.py": "VALUE = " + value + "\n", info + "METADATA": "Metadata-Version: 2.1\nName: answers\nVersion: " + version + "\n",
-			info + "WHEEL":  "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-			info + "RECORD": "answers.py,,\n" + info + "METADATA,,\n" + info + "WHEEL,,\n" + info + "RECORD,,\n",
-		} {
-			w, err := archive.Create(path)
-			if err == nil {
-				_, err = io.WriteString(w, text)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := errors.Join(archive.Close(), file.Close()); err != nil {
-			t.Fatal(err)
-		}
+	if err := wheeltest.Answers(dir); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }

@@ -58,8 +58,8 @@ var hostiles = []hostile{
 	{name: "endless", code: "def f():\n    while True: pass\n", setup: limit(300 * time.Millisecond), kind: core.KindTimeout, message: "300ms", exit: -1},
 	{name: "ignores signals", code: "import signal, time\ndef f():\n    for s in (1, 2, 15): signal.signal(s, signal.SIG_IGN)\n    print('deaf')\n    time.sleep(60)\n", cancel: true,
 		state: core.Cancelled, kind: core.KindCancelled, exit: -1},
-	{name: "sleep", code: "import time\ndef f():\n    time.sleep(60)\n", cancel: true, state: core.Cancelled, kind: core.KindCancelled, exit: -1},
-	{name: "in its grace", code: "import signal, time\ndef f():\n    signal.signal(15, lambda *_: print('ouch'))\n    time.sleep(0.3)\n    time.sleep(0.05)\n    return 1\n", cancel: true,
+	{name: "sleep", code: "import time\ndef f():\n    print('tired')\n    time.sleep(60)\n", cancel: true, state: core.Cancelled, kind: core.KindCancelled, exit: -1},
+	{name: "in its grace", code: "import signal, time\ndef f():\n    signal.signal(15, lambda *_: print('ouch'))\n    print('here')\n    time.sleep(60)\n    time.sleep(0.05)\n    return 1\n", cancel: true,
 		state: core.Cancelled, kind: core.KindCancelled, exit: -1},
 	{name: "no entry", code: "def g():\n    pass\n", kind: core.KindUnloadable, message: "no function named 'f'", exit: -1},
 	{name: "bad import", code: "import no_such_module\ndef f():\n    pass\n", kind: core.KindUnloadable, typ: "ModuleNotFoundError", message: "no_such_module", trace: []string{"import no_such_module"}, exit: -1},
@@ -157,11 +157,11 @@ func tryHostiles(t *testing.T, r *rig) {
 			if h.setup != nil {
 				h.setup(&a)
 			}
-			r.Start([]core.Assignment{a}, r)
 			if h.cancel {
-				r.begun(t, a.Task)
-				time.Sleep(100 * time.Millisecond) // into the function; nothing it could tell us by
+				r.within(t, a)
 				r.Cancel([]core.TaskID{a.Task}, 400*time.Millisecond)
+			} else {
+				r.Start([]core.Assignment{a}, r)
 			}
 			h.judge(t, r.outcome(t, a.Task))
 		})

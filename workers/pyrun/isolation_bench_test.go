@@ -2,12 +2,12 @@ package pyrun
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"faasctl/core"
 )
@@ -33,13 +33,16 @@ func eachIsolation(b *testing.B, run func(b *testing.B, c Config, i core.Isolati
 // seen, on a worker that has nothing else to do.
 func BenchmarkFirstCall(b *testing.B) {
 	eachIsolation(b, func(b *testing.B, c Config, i core.Isolation) {
+		log := &logged{}
+		c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		r := newRig(b, c)
 		r.fine()
 		for n := 0; b.Loop(); n++ {
 			b.StopTimer()
 			f := source("f", fmt.Sprintf("def f():\n    return %d\n", n))
 			if i == core.Fresh {
-				time.Sleep(500 * time.Millisecond) // its process is started in advance; nothing outside sees when it is ready
+				// Its process is started in advance: one at first, and one after each call.
+				r.until(b, "a process to be ready", func() bool { return strings.Count(log.String(), "a Python child is ready") > n+1 })
 			}
 			b.StartTimer()
 			if o := r.call(f, none); o.State != core.Completed {
@@ -78,17 +81,7 @@ func BenchmarkIsolated(b *testing.B) {
 		for i := range calls {
 			calls[i] = assign(double, "[[21], {}]")
 		}
-		b.ResetTimer()
-		for left := b.N; left > 0; left -= batch {
-			n := min(batch, left)
-			r.Start(calls[:n], sink)
-			for range n {
-				if state := <-sink.done; state != core.Completed {
-					b.Fatal(state)
-				}
-			}
-		}
-		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+		r.again(b, calls, sink)
 	})
 }
 

@@ -204,17 +204,10 @@ func TestEnv(t *testing.T) {
 // gone waits until a process has ended.
 func gone(t *testing.T, pid int) {
 	t.Helper()
-	until := time.Now().Add(10 * time.Second)
-	for {
+	newRecording().until(t, fmt.Sprintf("the end of process %d", pid), func() bool {
 		p, ok := readProcess(strconv.Itoa(pid))
-		if !ok || p.ended {
-			return
-		}
-		if time.Now().After(until) {
-			t.Fatalf("process %d lives on", pid)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return !ok || p.ended
+	})
 }
 
 // detach starts a process that leaves the group, the session and the line of
@@ -265,11 +258,10 @@ func TestTheWholeTreeEnds(t *testing.T) {
 					r.Start([]core.Assignment{a}, r)
 					var text []byte
 					r.begun(t, a.Task)
-					for until := time.Now().Add(10 * time.Second); len(text) == 0; time.Sleep(time.Millisecond) {
-						if text, _ = os.ReadFile(path); time.Now().After(until) {
-							t.Fatal("it does not start its process")
-						}
-					}
+					r.until(t, "the process that it starts", func() bool {
+						text, _ = os.ReadFile(path)
+						return len(text) > 0
+					})
 					pid, _ := strconv.Atoi(string(text))
 					asked := time.Now()
 					if cancel {

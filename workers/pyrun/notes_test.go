@@ -93,12 +93,10 @@ def f(gate):
 // began waits until a call has made a file.
 func (r *rig) began(t *testing.T, path string) {
 	t.Helper()
-	for {
-		if _, err := os.Stat(path); err == nil {
-			return
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	r.until(t, "the file of a call", func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
 }
 
 // Who cancels again with less patience has it, who has more has not; and until

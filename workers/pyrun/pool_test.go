@@ -124,6 +124,14 @@ func (r *recording) begun(t testing.TB, task core.TaskID) {
 	r.until(t, "the start of a call", func() bool { return r.started[task] > 0 })
 }
 
+// within starts a call, and waits until it has printed something.
+func (r *rig) within(t testing.TB, a core.Assignment) {
+	t.Helper()
+	r.Follow([]core.TaskID{a.Task}, true)
+	r.Start([]core.Assignment{a}, r)
+	r.until(t, "the first words of a call", func() bool { return len(r.printed[a.Task]) > 0 })
+}
+
 // rig is a running pool.
 type rig struct {
 	*Pool

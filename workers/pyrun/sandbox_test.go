@@ -59,9 +59,7 @@ func TestGraceInASandbox(t *testing.T) {
 		"    while not told: time.sleep(0.01)\n    print('in its grace', flush=True)\n")
 	for _, isolation := range core.Isolations {
 		a := isolated(f, isolation)
-		r.Start([]core.Assignment{a}, r)
-		r.begun(t, a.Task)
-		time.Sleep(300 * time.Millisecond) // into the function; nothing it could tell us by
+		r.within(t, a)
 		r.Cancel([]core.TaskID{a.Task}, 10*time.Second)
 		o := r.outcome(t, a.Task)
 		if o.State != core.Cancelled || !strings.Contains(string(o.Output.Stdout.Head), "in its grace") {
@@ -154,13 +152,7 @@ func TestNothingSurvivesASandbox(t *testing.T) {
 		t.Fatalf("ended %s: %+v", o.State, o.Result.Failure)
 	}
 	r.fine() // its child has taken the place of the one that was killed
-	until := time.Now().Add(10 * time.Second)
-	for running(mark) {
-		if time.Now().After(until) {
-			t.Fatal("a detached process outlives its sandbox")
-		}
-		time.Sleep(10 * time.Millisecond) // another process: nothing tells us of its end
-	}
+	r.until(t, "the end of a detached process with its sandbox", func() bool { return !running(mark) })
 }
 
 // running reports whether a process has mark in its command line.
