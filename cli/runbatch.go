@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -22,28 +23,40 @@ func batchFlag() urfave.Flag {
 	return &urfave.StringFlag{Name: "batch", Usage: "many calls: a line of `FILE` (- = stdin) is the arguments of each; a line of JSON tells of each"}
 }
 
-// batchRun is a run of many calls. At most two requests' worth of them are in memory:
-// while one is submitted, the one before runs.
+// batchWindow is how many calls are submitted and not told of at most. A call that
+// takes long keeps those behind it from being told of, but no worker from running them.
+const batchWindow = 16 << 10
+
+// batchRun is a run of many calls. One goroutine reads lines and submits them as one
+// stream, another tells of each in order: memory holds batchWindow of them.
 type batchRun struct {
 	*environment
-	ctx      context.Context
 	api      *client.Client
 	call     client.Call // what all calls have in common
 	async    bool
 	deadline time.Time // zero = none
 
-	lines   *bufio.Reader
-	line    int         // number of the last line that was read
-	numbers []int       // of the calls that are being submitted
-	earlier []batchTask // submitted, and not told of
-	waits   int         // calls that have not ended when the wait was over
-	codes   []int       // the first exit code that is not 0
+	// Of whoever submits.
+	lines *bufio.Reader
+	line  atomic.Int64   // number of the last line that was read
+	taken chan batchTask // what was read, in order
+	room  chan struct{}  // one for each call that was read and not told of
+	full  bool           // there was no room
+
+	// answers are the server's, in the order in which calls were read.
+	answers chan core.Submitted
+
+	// Of whoever tells.
+	unknown int   // the first line of a call that has no answer, when submitting failed
+	waits   int   // calls that have not ended when the wait was over
+	codes   []int // the first exit code that is not 0
 }
 
-// batchTask is one accepted call.
+// batchTask is one line: a call that was sent, or why it was not.
 type batchTask struct {
-	line int
-	id   core.TaskID
+	line  int
+	fault error
+	id    core.TaskID
 }
 
 // batchLine is what stdout tells of one line of the batch.
@@ -82,16 +95,16 @@ func (e *environment) runBatch(c *urfave.Context, call client.Call) error {
 	if _, err := e.callFile(ctx, c, api, &call); err != nil {
 		return err
 	}
-	b := &batchRun{environment: e, ctx: ctx, api: api, call: call, async: c.Bool("async"), lines: bufio.NewReaderSize(in, 256<<10)}
+	b := &batchRun{
+		environment: e, api: api, call: call, async: c.Bool("async"), lines: bufio.NewReaderSize(in, 256<<10),
+		taken: make(chan batchTask, batchWindow), answers: make(chan core.Submitted, batchWindow), room: make(chan struct{}, batchWindow),
+	}
 	if wait := c.Duration("wait"); wait > 0 {
 		b.deadline = time.Now().Add(wait)
 	}
-	err = api.SubmitEach(ctx, b.next, func(answers []core.Submitted) error { return b.accepted(ctx, answers) })
-	if err == nil {
-		err = b.collect(ctx)
-	}
+	err = b.run(ctx)
 	if ctx.Err() != nil {
-		e.note("%sfaasctl: detached after line %d; the tasks go on\n  → faasctl task ls", e.afterCtrlC(), b.line)
+		e.note("%sfaasctl: detached after line %d; the tasks go on\n  → faasctl task ls", e.afterCtrlC(), b.line.Load())
 		return exitCode(core.ExitPending)
 	}
 	if err != nil {
@@ -117,17 +130,44 @@ func (e *environment) batchFile(name string) (in io.Reader, closing func(), err 
 	return file, func() { _ = file.Close() }, nil
 }
 
-// next reads the next call. A line at fault is told of and left out.
-func (b *batchRun) next(wait bool) (client.Call, error) {
+// run submits, and tells at the same time. When submitting fails, what has been accepted
+// is told of all the same.
+func (b *batchRun) run(ctx context.Context) error {
+	submitting, stop := context.WithCancel(ctx)
+	defer stop()
+	submitted := make(chan error, 1)
+	go func() {
+		err := b.api.SubmitEach(submitting, func(wait bool) (client.Call, error) { return b.next(submitting, wait) }, b.accepted)
+		close(b.answers)
+		close(b.taken)
+		submitted <- err
+	}()
+	if err := b.tellAll(ctx); err != nil {
+		return err // whoever submits may wait for a line that never comes
+	}
+	err := <-submitted
+	if err != nil && b.unknown > 0 && ctx.Err() == nil {
+		b.note("faasctl: run: line %d and those behind it have no answer: they were not accepted, or the answer was lost\n  → tail -n +%d gives them again", b.unknown, b.unknown)
+	}
+	return err
+}
+
+// accepted takes answers; there is room for one to each call.
+func (b *batchRun) accepted(answers []core.Submitted) error {
+	for _, one := range answers {
+		b.answers <- one
+	}
+	return nil
+}
+
+// next reads the next call. A line at fault is noted and left out.
+func (b *batchRun) next(ctx context.Context, wait bool) (client.Call, error) {
 	for {
-		if ready, _ := b.lines.Peek(b.lines.Buffered()); bytes.IndexByte(ready, '\n') < 0 {
-			if !wait {
-				return client.Call{}, client.ErrNotYet
-			}
-			// Whoever writes the lines may want an answer before the next one.
-			if err := b.collect(b.ctx); err != nil {
-				return client.Call{}, err
-			}
+		if ready, _ := b.lines.Peek(b.lines.Buffered()); bytes.IndexByte(ready, '\n') < 0 && !wait {
+			return client.Call{}, client.ErrNotYet
+		}
+		if err := b.enter(ctx, wait); err != nil {
+			return client.Call{}, err
 		}
 		line, err := b.readLine()
 		line = bytes.TrimSpace(line)
@@ -135,6 +175,7 @@ func (b *batchRun) next(wait bool) (client.Call, error) {
 		case err != nil && !errors.Is(err, io.EOF) && core.ClassOf(err) != core.ErrTooLarge, err != nil && len(line) == 0:
 			return client.Call{}, err
 		case len(line) == 0:
+			<-b.room
 			continue
 		}
 		call := b.call
@@ -146,19 +187,44 @@ func (b *batchRun) next(wait bool) (client.Call, error) {
 		default:
 			call.Args, call.Kwargs, fault = b.callArgs(string(line), "")
 		}
+		b.taken <- batchTask{line: int(b.line.Load()), fault: fault}
 		if fault == nil {
-			b.numbers = append(b.numbers, b.line)
 			return call, nil
-		}
-		if err := b.refuse(b.line, fault); err != nil {
-			return client.Call{}, err
 		}
 	}
 }
 
+// enter takes a place in the window. When there was none, half of it is waited for, so
+// that what follows is a stream and not one call at a time.
+func (b *batchRun) enter(ctx context.Context, wait bool) error {
+	if !b.full {
+		select {
+		case b.room <- struct{}{}:
+			return nil
+		default:
+			b.full = true
+		}
+	}
+	if !wait {
+		return client.ErrNotYet
+	}
+	for range batchWindow / 2 {
+		select {
+		case b.room <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	for range batchWindow/2 - 1 {
+		<-b.room
+	}
+	b.full = false
+	return nil
+}
+
 // readLine reads one line; of one that is too long nothing is kept.
 func (b *batchRun) readLine() ([]byte, error) {
-	b.line++
+	b.line.Add(1)
 	var line []byte
 	long := false
 	for {
@@ -188,59 +254,84 @@ func (b *batchRun) refuse(line int, err error) error {
 	}}})
 }
 
-// accepted takes the answers to one request, and tells what became of the calls of the
-// one before.
-func (b *batchRun) accepted(ctx context.Context, answers []core.Submitted) error {
-	earlier, numbers := b.earlier, b.numbers
-	b.earlier, b.numbers = nil, nil
-	var tasks []batchTask
-	for i, answer := range answers {
-		var err error
-		switch {
-		case answer.Err != nil:
-			err = b.refuse(numbers[i], answer.Err)
-		case b.async:
-			err = b.tell(batchLine{Line: numbers[i], ID: answer.ID})
-		default:
-			tasks = append(tasks, batchTask{numbers[i], answer.ID})
-		}
-		if err != nil {
+// tellAll tells of each line in order, until there are no more.
+func (b *batchRun) tellAll(ctx context.Context) error {
+	const atOnce = 200 // results in memory
+	for {
+		some, err := b.batch(ctx, atOnce)
+		if err != nil || len(some) == 0 {
 			return err
 		}
+		for len(some) > 0 {
+			n, err := b.tellSome(ctx, some)
+			if err != nil {
+				return err
+			}
+			for range n {
+				<-b.room
+			}
+			some = some[n:]
+		}
 	}
-	b.earlier = earlier
-	if err := b.collect(ctx); err != nil {
-		return err
-	}
-	b.earlier = tasks
-	return nil
 }
 
-// collect waits for the calls of the last request, and tells of them in order.
-func (b *batchRun) collect(ctx context.Context) error {
-	const atOnce = 200 // results in memory
-	for len(b.earlier) > 0 {
-		some := b.earlier[:min(len(b.earlier), atOnce)]
-		ids := make([]core.TaskID, len(some))
-		for i, task := range some {
-			ids[i] = task.id
-		}
-		endings, late, err := b.endings(ctx, ids)
-		if err != nil {
-			return err
-		}
-		for i, one := range endings {
-			if one.Over() || late {
-				if err := b.ended(some[i], one); err != nil {
-					return err
-				}
-				b.earlier = b.earlier[1:]
-				continue
-			}
+// batch waits for the next line and takes others as far as they have their answers, up
+// to most. None is left when it returns none.
+func (b *batchRun) batch(ctx context.Context, most int) (some []batchTask, err error) {
+	for len(some) < most && (len(some) == 0 || len(b.taken) > 0) {
+		task, more := <-b.taken
+		if !more {
 			break
 		}
+		if task.fault == nil {
+			answer, answered := <-b.answers
+			if !answered {
+				// Submitting has failed, and says so.
+				if b.unknown == 0 {
+					b.unknown = task.line
+				}
+				break
+			}
+			task.id, task.fault = answer.ID, answer.Err
+		}
+		some = append(some, task)
 	}
-	return nil
+	return some, ctx.Err()
+}
+
+// tellSome tells of the first of some tasks, and returns of how many.
+func (b *batchRun) tellSome(ctx context.Context, some []batchTask) (told int, err error) {
+	var ids []core.TaskID
+	for _, task := range some {
+		if task.fault == nil && !b.async {
+			ids = append(ids, task.id)
+		}
+	}
+	var endings []core.Ending
+	late := false
+	if len(ids) > 0 {
+		if endings, late, err = b.endings(ctx, ids); err != nil {
+			return 0, err
+		}
+	}
+	for _, task := range some {
+		switch {
+		case task.fault != nil:
+			err = b.refuse(task.line, task.fault)
+		case b.async:
+			err = b.tell(batchLine{Line: task.line, ID: task.id})
+		case endings[0].Over() || late:
+			err = b.ended(task, endings[0])
+			endings = endings[1:]
+		default:
+			return told, nil
+		}
+		if err != nil {
+			return told, err
+		}
+		told++
+	}
+	return told, nil
 }
 
 // endings asks once, for as long as a request may wait; late says that there is no

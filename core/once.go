@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -113,4 +114,59 @@ func nthTaskID(base TaskID, i int) TaskID {
 	id[8] = id[8]&0x3f | 0x80 // the variant
 	id[15] &= 0xf0            // the shard
 	return TaskID(id.String())
+}
+
+// SubmitStream is calls that come one after another for as long as they like. Under a
+// token each has a number, and what has been accepted under one is left alone when it
+// comes again within five minutes, however the calls around it are divided among
+// requests.
+type SubmitStream struct {
+	s     *Service
+	token string // "" = what comes again is another call
+	part  int    // the last one that base was asked for
+	base  TaskID // of part; "" = none
+}
+
+// streamPart is how many calls share an entry of the store, and so about the time that
+// their ids tell.
+const streamPart = MaxBatch
+
+// SubmitStream begins a stream, or goes on with the one that has the token.
+func (s *Service) SubmitStream(token string) (*SubmitStream, error) {
+	if err := CheckKey(token); err != nil {
+		return nil, err
+	}
+	return &SubmitStream{s: s, token: token}, nil
+}
+
+// Submit is Service.SubmitBatch for calls with these numbers, from 0, which rise.
+func (t *SubmitStream) Submit(ctx context.Context, numbers []int, requests []SubmitRequest) ([]Submitted, error) {
+	named := func(int) TaskID { return NewTaskID() }
+	if t.token != "" && len(numbers) > 0 {
+		bases, err := t.bases(ctx, numbers[0]/streamPart, numbers[len(numbers)-1]/streamPart)
+		if err != nil {
+			return nil, err
+		}
+		named = func(i int) TaskID {
+			return nthTaskID(bases[numbers[i]/streamPart-numbers[0]/streamPart], numbers[i]%streamPart)
+		}
+	}
+	return t.s.accept(ctx, requests, named, t.s.resolver(ctx))
+}
+
+// bases returns the first ids of parts.
+func (t *SubmitStream) bases(ctx context.Context, first, last int) ([]TaskID, error) {
+	if t.base != "" && first == t.part && last == t.part {
+		return []TaskID{t.base}, nil
+	}
+	var tokens []string
+	var fresh []TaskID
+	for part := first; part <= last; part++ {
+		tokens, fresh = append(tokens, digest("stream", t.token, strconv.Itoa(part))), append(fresh, NewTaskID())
+	}
+	bases, err := t.s.store.Once(ctx, tokens, fresh, onceFor)
+	if err == nil {
+		t.part, t.base = last, bases[len(bases)-1]
+	}
+	return bases, err
 }

@@ -1,24 +1,15 @@
 package httpapi
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
-	"time"
 
 	"faasctl/core"
 	"faasctl/httpapi/wire"
 
 	"github.com/danielgtaylor/huma/v2"
 )
-
-// batchBuffer is how much of a streamed batch is read ahead: about what
-// core.MaxBatch small calls take.
-const batchBuffer = 256 << 10
 
 // streamed is an answer that its handler writes itself.
 type streamed struct {
@@ -30,19 +21,23 @@ func batchRoutes(a *api) {
 		OperationID: "tasks-submit-many", Method: http.MethodPost, Path: "/v1/tasks:batch", Tags: []string{"tasks"},
 		Summary: "Call functions with JSON arguments, many in one request",
 		Description: "As application/json, an array of at most 1000 calls. As application/x-ndjson, a stream of any number of calls, one a " +
-			"line; the answers are lines in the same order, written while the request is still being read. Each call is accepted or refused " +
-			"on its own. An array may carry the header " + onceHeader + " (see POST /v1/tasks). When a stream breaks, calls without an answer were not accepted, save those of the last few lines before the break; give calls keys to send them again.",
+			"line; the answers are lines in the same order with the numbers of theirs, written while the request is still being read. Each call is accepted or " +
+			"refused on its own. " + streamDoc,
 		Responses: map[string]*huma.Response{"200": {Description: "One answer for each call, in order", Content: map[string]*huma.MediaType{
 			jsonType:   {Schema: schemaOf[wire.SubmittedBatch](a, "")},
-			ndjsonType: {Schema: schemaOf[wire.Submitted](a, "")},
+			ndjsonType: {Schema: schemaOf[wire.StreamedLine](a, "")},
 		}}},
 		Errors: append([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity}, commonErrors...),
 	}
-	huma.Register(a.huma, op, func(ctx context.Context, _ *none) (*streamed, error) {
+	huma.Register(a.huma, op, func(ctx context.Context, p *batchParams) (*streamed, error) {
 		x := exchangeOf(ctx)
 		kind, err := contentType(x.r, jsonType, ndjsonType)
 		if err == nil && kind == ndjsonType {
-			return &streamed{func(huma.Context) { a.s.batchStream(ctx, x) }}, nil
+			stream, err := a.s.newBatchStream(x, p)
+			if err != nil {
+				return nil, a.s.refusal(ctx, err)
+			}
+			return &streamed{func(huma.Context) { stream.run(ctx) }}, nil
 		}
 		var out *wire.SubmittedBatch
 		if err == nil {
@@ -75,7 +70,7 @@ func (s *Server) batch(ctx context.Context) (*wire.SubmittedBatch, error) {
 	// is read by itself, as the others are to be accepted.
 	var calls []wire.Call
 	if decodeJSON(data, &calls, true) == nil && len(calls) <= core.MaxBatch {
-		answers, err := s.submitCalls(ctx, token, calls, make([]error, len(calls)))
+		answers, err := s.submitCalls(ctx, s.once(token), calls, make([]error, len(calls)))
 		return &wire.SubmittedBatch{Tasks: answers}, err
 	}
 	var items []json.RawMessage
@@ -86,22 +81,27 @@ func (s *Server) batch(ctx context.Context) (*wire.SubmittedBatch, error) {
 		return nil, core.Errorf(core.ErrInvalid, "", "%d calls are more than the %d that one array may hold", len(items), core.MaxBatch).
 			WithHint("send them as application/x-ndjson, a call a line, without limit")
 	}
-	answers, err := s.submitItems(ctx, token, items)
-	return &wire.SubmittedBatch{Tasks: answers}, err
-}
-
-// submitItems accepts what can be accepted of items and answers each. With a
-// token they may come again: see core.Service.SubmitOnce.
-func (s *Server) submitItems(ctx context.Context, token string, items []json.RawMessage) ([]wire.Submitted, error) {
-	calls, faults := make([]wire.Call, len(items)), make([]error, len(items))
+	calls = make([]wire.Call, len(items))
+	faults := make([]error, len(items))
 	for i, item := range items {
 		faults[i] = decodeJSON(item, &calls[i], true)
 	}
-	return s.submitCalls(ctx, token, calls, faults)
+	answers, err := s.submitCalls(ctx, s.once(token), calls, faults)
+	return &wire.SubmittedBatch{Tasks: answers}, err
+}
+
+// submitter hands calls on; places are their numbers among all that came.
+type submitter func(ctx context.Context, places []int, requests []core.SubmitRequest) ([]core.Submitted, error)
+
+// once is core.Service.SubmitOnce.
+func (s *Server) once(token string) submitter {
+	return func(ctx context.Context, _ []int, requests []core.SubmitRequest) ([]core.Submitted, error) {
+		return s.service.SubmitOnce(ctx, token, requests)
+	}
 }
 
 // submitCalls accepts those of calls that have no fault, and answers each.
-func (s *Server) submitCalls(ctx context.Context, token string, calls []wire.Call, faults []error) ([]wire.Submitted, error) {
+func (s *Server) submitCalls(ctx context.Context, submit submitter, calls []wire.Call, faults []error) ([]wire.Submitted, error) {
 	answers := make([]wire.Submitted, len(calls))
 	requests := make([]core.SubmitRequest, 0, len(calls))
 	place := make([]int, 0, len(calls))
@@ -116,7 +116,7 @@ func (s *Server) submitCalls(ctx context.Context, token string, calls []wire.Cal
 		}
 		requests, place = append(requests, request), append(place, i)
 	}
-	done, err := s.service.SubmitOnce(ctx, token, requests)
+	done, err := submit(ctx, place, requests)
 	if err != nil {
 		return nil, err
 	}
@@ -132,100 +132,4 @@ func (s *Server) submitted(ctx context.Context, one core.Submitted) wire.Submitt
 		return wire.Submitted{Problem: &s.refusal(ctx, one.Err).Problem}
 	}
 	return wire.Submitted{ID: one.ID, FunctionID: one.Function, Function: one.Name, Repeated: one.Repeated}
-}
-
-// batchStream reads calls line by line and submits as many at once as have
-// arrived: one when they trickle in, core.MaxBatch when they pour.
-func (s *Server) batchStream(ctx context.Context, x *exchange) {
-	rc := x.controller()
-	_ = rc.EnableFullDuplex() // where it is not needed it is refused
-	x.w.Header().Set("Content-Type", ndjsonType)
-	lines := &lineReader{in: bufio.NewReaderSize(x.r.Body, batchBuffer), most: s.bodyLimit(), before: func() {
-		_ = rc.SetReadDeadline(time.Now().Add(s.cfg.BodyTimeout))
-	}}
-	defer func() { _ = rc.SetReadDeadline(time.Time{}) }()
-	answer := json.NewEncoder(x.w)
-	for {
-		items, readErr := lines.next(core.MaxBatch)
-		var answers []wire.Submitted
-		if len(items) > 0 {
-			var err error
-			if answers, err = s.submitItems(ctx, "", items); err != nil {
-				refused := &s.refusal(ctx, err).Problem
-				answers = make([]wire.Submitted, len(items))
-				for i := range answers {
-					answers[i].Problem = refused
-				}
-				readErr = io.EOF // what was not read is not answered
-			}
-		}
-		if readErr != nil && !errors.Is(readErr, io.EOF) {
-			answers = append(answers, wire.Submitted{Problem: &s.refusal(ctx, lineError(readErr, s)).Problem})
-		}
-		_ = rc.SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
-		for i := range answers {
-			if answer.Encode(&answers[i]) != nil {
-				return // the client is gone, or takes no answers
-			}
-		}
-		if readErr != nil || rc.Flush() != nil {
-			return
-		}
-	}
-}
-
-var errLineTooLong = errors.New("line too long")
-
-func lineError(err error, s *Server) error {
-	if errors.Is(err, errLineTooLong) {
-		return s.bodyTooLarge(s.bodyLimit() + 1)
-	}
-	return unreadable(err)
-}
-
-// lineReader splits a stream into lines of at most most bytes.
-type lineReader struct {
-	in     *bufio.Reader
-	most   int64
-	before func() // is called before each read that may wait
-}
-
-// next returns up to max lines that are not blank: it waits for the first and
-// takes the others as far as they have arrived, up to most bytes in all. Lines
-// may come together with the error that ended the stream.
-func (l *lineReader) next(max int) (lines []json.RawMessage, err error) {
-	var bytesRead int64
-	for len(lines) < max && (len(lines) == 0 || (l.arrived() && bytesRead < l.most)) {
-		var line []byte
-		line, err = l.line()
-		bytesRead += int64(len(line))
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			lines = append(lines, line)
-		}
-		if err != nil {
-			return lines, err
-		}
-	}
-	return lines, nil
-}
-
-// arrived reports whether a whole line can be read without waiting.
-func (l *lineReader) arrived() bool {
-	data, _ := l.in.Peek(l.in.Buffered())
-	return bytes.IndexByte(data, '\n') >= 0
-}
-
-func (l *lineReader) line() ([]byte, error) {
-	var line []byte
-	for {
-		l.before()
-		part, err := l.in.ReadSlice('\n')
-		if int64(len(line)+len(part)) > l.most {
-			return nil, errLineTooLong
-		}
-		line = append(line, part...)
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, err
-		}
-	}
 }

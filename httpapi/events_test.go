@@ -285,15 +285,15 @@ func TestNDJSON(t *testing.T) {
 			t.Fatalf("%q, want %s", lines.Text(), want)
 		}
 	}
-	next(`"function":"f@1"`)
+	next(`{"line":1,"id":"`)
 	send("\n{\"function\":\"g\"}\n{\"func")
-	next(`"code":"not-found"`)
+	next(`{"line":3,"problem":{`)
 	send("tion\":\"f\"}\nnot json\n{\"function\":\"f\"}")
-	next(`"function":"f@1"`)
-	next(`"code":"malformed"`)
+	next(`{"line":4,"id":"`)
+	next(`{"line":5,"problem":{`)
 	_, err = io.WriteString(conn, "0\r\n\r\n")
 	must(t, err)
-	next(`"function":"f@1"`)
+	next(`{"line":6,"id":"`)
 	if lines.Scan() {
 		t.Fatalf("more: %s", lines.Text())
 	}
@@ -310,8 +310,8 @@ func TestNDJSONMany(t *testing.T) {
 	if ids := strings.Count(got.body, `"id"`); ids != n || got.header.Get("Content-Type") != ndjsonType {
 		t.Fatalf("%d answers of %d", ids, n)
 	}
-	got = st.want(200, "POST", "/v1/tasks:batch", "{\"function\":\"f\"}\n\""+strings.Repeat("x", 200_000)+"\"\n", "Content-Type: application/x-ndjson")
-	if lines := strings.Split(strings.TrimSpace(got.body), "\n"); len(lines) != 2 || !strings.Contains(lines[1], "too-large") {
+	got = st.want(200, "POST", "/v1/tasks:batch", "{\"function\":\"f\"}\n\""+strings.Repeat("x", 200_000)+"\"\n{\"function\":\"f\"}", "Content-Type: application/x-ndjson")
+	if lines := strings.Split(strings.TrimSpace(got.body), "\n"); len(lines) != 3 || !strings.Contains(lines[1], "too-large") || !strings.HasPrefix(lines[2], `{"line":3,"id"`) {
 		t.Fatalf("%s", got.body)
 	}
 	st.want(415, "POST", "/v1/tasks", "{}", "Content-Type: application/x-ndjson").problem(t)

@@ -21,29 +21,50 @@ const (
 // again, and for at most the client's patience. Servers that are restarted one after
 // the other are so no error to whoever calls.
 func (c *Client) exchange(ctx context.Context, a asked, into any) (status int, err error) {
-	began, told := time.Now(), false
-	var silent *silentError
-	for pause := pauseFirst; ; pause = min(2*pause, pauseMost) {
+	for again := c.newPatience(); ; {
 		var after time.Duration // what the server asks for
 		status, after, err = c.send(ctx, a, into)
 		if err == nil || ctx.Err() != nil || !(a.again && retryable(err) || neverArrived(err)) {
 			return status, err
 		}
-		wait := max(pause/2, min(after, afterMost)) + rand.N(pause)
-		if time.Since(began)+wait > c.patience || errors.As(err, &silent) {
+		if err := again.wait(ctx, after, err); err != nil {
 			return status, err
 		}
-		if !told && time.Since(began)+wait > tellAfter {
-			told = true
-			c.waiting(err)
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return status, context.Cause(ctx)
-		}
+	}
+}
+
+// patience is how long one thing is tried again and again.
+type patience struct {
+	c     *Client
+	began time.Time
+	pause time.Duration
+	told  bool
+}
+
+func (c *Client) newPatience() *patience {
+	return &patience{c: c, began: time.Now(), pause: pauseFirst}
+}
+
+// wait waits before the next attempt after one that failed with err, for longer each
+// time and at least after, or returns why there is none.
+func (p *patience) wait(ctx context.Context, after time.Duration, err error) error {
+	var silent *silentError
+	wait := max(p.pause/2, min(after, afterMost)) + rand.N(p.pause)
+	if time.Since(p.began)+wait > p.c.patience || errors.As(err, &silent) {
+		return err
+	}
+	if !p.told && time.Since(p.began)+wait > tellAfter {
+		p.told = true
+		p.c.waiting(err)
+	}
+	p.pause = min(2*p.pause, pauseMost)
+	timer := time.NewTimer(wait)
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		timer.Stop()
+		return context.Cause(ctx)
 	}
 }
 

@@ -151,6 +151,21 @@ type SubmittedBatch struct {
 	Tasks []Submitted `json:"tasks"`
 }
 
+// StreamedLine answers one line of a stream of calls, or says that the stream ended
+// before its last line.
+type StreamedLine struct {
+	Line int `json:"line" doc:"number of the line, from 1"`
+	Submitted
+	Broken *Broken `json:"broken,omitempty" doc:"the last answer of a stream that was not read to its end; problem says why"`
+}
+
+// Broken tells of a stream that ended before its last line.
+type Broken struct {
+	From     int `json:"from" doc:"the first line without an answer: it may be sent again, with those behind it, under the same token"`
+	Accepted int `json:"accepted" doc:"how many lines of this body have been accepted and answered"`
+	Refused  int `json:"refused" doc:"how many have been refused and answered"`
+}
+
 // Result is what a task ended with.
 type Result struct {
 	Task    core.Task       `json:"task"`
