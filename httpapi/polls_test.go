@@ -31,3 +31,24 @@ func TestWhoPollsWithoutPauseWaits(t *testing.T) {
 		t.Errorf("%d are remembered", n)
 	}
 }
+
+// A loop without pause gets an answer each pollHold, and the end when it comes.
+func TestAFamilyPollIsHeld(t *testing.T) {
+	st := start(t)
+	id := st.dillTask()
+	began, answers := time.Now(), 0
+	for time.Since(began) < 20*pollHold {
+		if got := st.want(200, "GET", "/result/"+string(id), ""); got.field(t, "status") != "QUEUED" {
+			t.Fatal(got.body)
+		}
+		answers++
+	}
+	// One that comes late is answered at once, and there are fewer of them then.
+	if most := int(time.Since(began)/pollHold) + 2; answers > most {
+		t.Errorf("%d answers in %v, want %d at most", answers, time.Since(began), most)
+	}
+	st.finish(core.Completed, core.Result{Pickle: somePickle})
+	if got := st.want(200, "GET", "/result/"+string(id), ""); got.field(t, "status") != "COMPLETED" || got.field(t, "result") == "" {
+		t.Fatal(got.body)
+	}
+}
