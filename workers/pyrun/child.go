@@ -104,6 +104,7 @@ type child struct {
 	env    string      // variables that its calls find, as find has them
 	usage  usage
 	fresh  bool // its call was to have it for itself
+	shared bool // a call has left threads in it that go on
 	served int  // calls that were handed to it to run in itself, not in forks
 }
 

@@ -203,7 +203,7 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 	if f == nil || r.tag != f.tag {
 		return false, fmt.Errorf("a result for no call that runs")
 	}
-	if r.pending || r.left {
+	if r.pending || r.left || r.threads {
 		s.drain()
 		drained = true
 	}
@@ -235,7 +235,11 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 	}
 	doomed := s.doom.kind != doomNone
 	s.flight.at++
-	if !doomed && r.left {
+	if !doomed && r.threads {
+		s.ch.shared = true
+		s.pool.scold(f)
+		s.rest = append(s.flight.unload(s), s.rest...)
+	} else if !doomed && r.left {
 		if err := s.ch.renew(f.Task); err != nil {
 			return drained, err
 		}
@@ -303,6 +307,11 @@ func (f *flight) bury(s *slot, wait syscall.WaitStatus) (left []call) {
 			f.at++
 		}
 	}
+	return f.unload(s)
+}
+
+// unload returns the calls that the child will not enter any more.
+func (f *flight) unload(s *slot) (left []call) {
 	for ; !f.done(); f.at++ {
 		c := &f.calls[f.at]
 		switch {

@@ -104,6 +104,7 @@ type reply struct {
 	tag     uint32
 	status  status
 	left    bool // the call may have left processes running: the child waits for new pipes
+	threads bool // the call has left threads that go on: the child does nothing any more
 	pending bool // the call printed something that may still be in the pipes
 	ns      uint64
 	json    []byte
@@ -122,6 +123,7 @@ func parseReply(data []byte) (reply, error) {
 		status:  status(data[4]),
 		pending: data[5]&1 != 0,
 		left:    data[5]&2 != 0,
+		threads: data[5]&4 != 0,
 		ns:      binary.LittleEndian.Uint64(data[8:]),
 	}
 	if r.status >= statusEnd {

@@ -181,7 +181,8 @@ func TestAParkedChildThatEnded(t *testing.T) {
 		f.Python = minorOf(i)
 		return r.call(f, none)
 	}
-	dies := strings.Replace(versionText, "    return", "    import threading; threading.Timer(0.05, os._exit, [3]).start()\n    return", 1)
+	dies := "import os, threading, time\ncalled = threading.Event()\ndef end():\n    called.wait()\n    time.sleep(0.05)\n    os._exit(3)\nthreading.Thread(target=end, daemon=True).start()\n" +
+		strings.Replace(versionText, "    return", "    called.set()\n    return", 1)
 	o := ask(all[1], dies)
 	if o.State != core.Completed {
 		t.Fatalf("%s %+v", o.State, o.Result.Failure)

@@ -65,6 +65,8 @@ func (s *slot) spent() string {
 	switch {
 	case s.ch.deserted():
 		return "a call under limits has left processes running"
+	case s.ch.shared:
+		return "a call has left threads running"
 	case s.ch.fresh:
 		return "its call had an interpreter of its own"
 	case c.RecycleAfter > 0 && s.ch.served >= c.RecycleAfter:
@@ -80,6 +82,19 @@ func (s *slot) spent() string {
 func (s *slot) retire(why string) {
 	s.log.Debug("a Python child is replaced", "pid", s.ch.pid, "why", why, "calls", s.ch.served)
 	s.condemn(doomRetire, why)
+}
+
+// scoldEvery bounds how often it is logged that calls leave threads.
+const scoldEvery = time.Minute
+
+// scold logs that a call has left threads, which costs its function a new process.
+func (p *Pool) scold(f *flying) {
+	now, last := time.Now().Unix(), p.scolded.Load()
+	if now-last < int64(scoldEvery/time.Second) || !p.scolded.CompareAndSwap(last, now) {
+		return
+	}
+	p.config.Logger.Warn("a call has left threads that go on: its process is replaced, and with it all that is warm there; join them, or start them in setup() or at the module's level",
+		"function", f.Function.Name, "task", f.Task)
 }
 
 // room is how many calls the child may be given at once; at least one.

@@ -330,7 +330,7 @@ func TestSetupThatFails(t *testing.T) {
 		a := isolated(source("f", "def setup():\n    raise ConnectionError('no model here')\ndef f():\n    return 1\n"), isolation)
 		o := r.ask(a)
 		if f := o.Result.Failure; f == nil || f.Kind != core.KindUnloadable || f.Type != "ConnectionError" ||
-			!strings.Contains(f.Message, "setup() failed: ConnectionError: no model here") || !strings.Contains(f.Traceback, "in setup") {
+			!strings.Contains(f.Message, "setup() failed: no model here") || !strings.Contains(f.Traceback, "in setup") {
 			t.Errorf("%s: %s %+v", isolation, o.State, f)
 		}
 		a = isolated(source("f", "import time\ndef setup():\n    time.sleep(60)\ndef f():\n    return 1\n"), isolation)

@@ -65,6 +65,7 @@ type Pool struct {
 
 	following  atomic.Int64  // len(follows)
 	followTurn atomic.Uint64 // raised whenever follows has changed
+	scolded    atomic.Int64  // when it was last logged that a call has left threads: seconds since 1970
 }
 
 // NewPool checks the configuration. Run does the rest.

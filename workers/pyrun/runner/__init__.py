@@ -21,6 +21,7 @@ MODULES = (
     "pickles",  # values as pickles
     "failures",  # how calls end that have no result
     "surroundings",  # directory, variables and limits of calls
+    "threads",  # what a call leaves running in this process
     "functions",  # a function, and one call of it
     "task",  # the module faasctl_task
     "output",  # stdout and stderr

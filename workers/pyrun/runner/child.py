@@ -8,11 +8,11 @@ import signal
 import sys
 import time
 
-from . import pickles, surroundings
+from . import pickles, surroundings, threads
 from .protocol import (
     ACK, BODIES, BODY, CALL, CALLS, CALLS_FD, DIED, DILL_CODEC, DONE, ENV, FORKED, HELLO, LEFT, LIMIT, LIMITS, LOAD,
     LOADING, MISS, NUMBER, OK, PENDING, PROTOCOL, Pipes, RESULT, RESULTS_FD, RESULT_FLAGS, SKIP, SKIPPED,
-    STDERR_READ_FD, STDOUT_READ_FD,
+    STDERR_READ_FD, STDOUT_READ_FD, THREADS,
 )
 from .values import MAX_MESSAGE, clip, decode_json, encode_ascii
 from .failures import Failed, failed_pickle, message_of, raised, type_name
@@ -80,10 +80,12 @@ class Child:
         if os.getpid() != self.pid:
             os._exit(0)  # a fork made by the function came back here: it is not us
         running.leave()
-        left = self.stage.left(result[4])
+        left = self.stage.left(result[4]) & ~(THREADS if self.heir else 0)  # a fork's end with it
         pending, control = self.stage.settle()
-        result[2] = (PENDING if pending else 0) | (LEFT if left else 0)
+        result[2] = (PENDING if pending else 0) | left
         self.pipes.send(DONE, RESULT.pack(*result[:9]) + b"".join(result[9:]))
+        while left & THREADS:
+            self.pipes.frame()  # nothing is done any more: the parent ends us
         if left and not self.heir:
             self.stage.renew()
             pending = False
@@ -113,13 +115,13 @@ class Child:
         result = heir.result()
         os.close(read)
         if result is not None:
-            self.pipes.send(DONE, result)
+            pending, control = self.stage.settle()  # it may have printed up to its very end
             left = result[RESULT_FLAGS] & LEFT
+            self.pipes.send(DONE, flagged(result, pending))
             if left:
                 self.stage.renew()
-            _, control = self.stage.settle()
             self.stage.tidy()
-            return bool(result[RESULT_FLAGS] & PENDING and not left), control
+            return bool(pending and not left), control
         end = Failed(DIED, None, "", heir.why)
         end.told["wait"], end.told["peak"] = heir.status, heir.peak
         return self.finish(self.failure(tag, codec, end))
@@ -180,6 +182,12 @@ class Child:
         return tell
 
 
+def flagged(result, pending):
+    """A fork's result, which says whether there is output to be read when the fork has ended."""
+    flags = result[RESULT_FLAGS] & LEFT | (PENDING if pending else 0)
+    return result[:RESULT_FLAGS] + bytes((flags,)) + result[RESULT_FLAGS + 1:]
+
+
 def leave_pipes():
     """In a process that a function forked: the pipes are not its own."""
     for descriptor in (CALLS_FD, RESULTS_FD):
@@ -226,6 +234,7 @@ def main():
     stage = Stage(setup.get("guarded", False))
     os.register_at_fork(after_in_child=leave_pipes)
     lacking = preload(setup.get("preload") or ())
+    threads.settle_in()
     stage.settle()
     pipes.send(HELLO, json.dumps({
         "protocol": PROTOCOL, "pid": os.getpid(), "python": platform.python_version(),

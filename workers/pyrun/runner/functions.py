@@ -6,7 +6,7 @@ import sys
 import types
 from importlib.util import decode_source
 
-from . import pickles, surroundings
+from . import pickles, surroundings, threads
 from .protocol import JSON_CODEC, TOO_LARGE, UNSERIALIZABLE
 from .values import ATOMS, TooLarge, decode_json, project, quote, safe_repr, scan_json
 from .pickles import PRIVATE, dump, load
@@ -35,6 +35,7 @@ class Body:
                 raise unloadable("the function cannot be loaded", error) from None
             self.set_up(tell)
             self.function, self.data = function, None
+            threads.settle_in()
             if surroundings.place is not None:
                 surroundings.place.remember()
         return self.function

@@ -22,6 +22,7 @@ OK, EXCEPTION, UNSERIALIZABLE, UNLOADABLE, TOO_LARGE, SKIPPED, DIED = range(7)
 JSON_CODEC, DILL_CODEC = 0, 1
 PENDING = 1  # flag of a result: the call printed something the parent has not read yet
 LEFT = 2  # flag of a result: the call may have left processes running, so that the next one needs pipes of its own
+THREADS = 4  # flag of a result: the call has left threads that go on, so that this process runs nothing more
 FORKED = 1  # flag of a call: it runs in a fork of this process
 
 

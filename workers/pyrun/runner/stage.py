@@ -8,8 +8,9 @@ import time
 from _signal import getsignal  # the one of the signal module makes an enum of each answer: 1.5 us
 
 from . import output, surroundings
-from .protocol import CALLS_FD, CONTROL_FD, STDERR_READ_FD, STDOUT_READ_FD
+from .protocol import CALLS_FD, CONTROL_FD, LEFT, STDERR_READ_FD, STDOUT_READ_FD, THREADS
 from .output import Descriptor, Shared, flush, get_native_id, keep, strangers, stream
+from .threads import idle, left_behind, thread_count
 
 QUICK = 200_000  # ns in which no call starts a process
 
@@ -42,16 +43,18 @@ class Stage:
         self.children = children_used() if self.guarded else None
 
     def left(self, took):
-        """Whether a call that took so long may have left processes that hold its pipes. Threads that it left are noted."""
+        """What a call that took so long may have left behind, as flags of its result: LEFT processes that hold its pipes, THREADS."""
         if not self.guarded:
-            return False
+            return 0
+        flags = 0
         if strangers or thread_count():
+            flags = THREADS if left_behind() else 0  # it waits a moment for those of pools that are about to idle
             self.note_strangers()
         if took < QUICK:
-            return False
+            return flags
         used, before = children_used(), self.children
         self.children = used
-        return used != before or has_children()
+        return flags | LEFT if used != before or has_children() else flags
 
     def note_strangers(self):
         """From now on, what these threads print is no call's. A pool's thread that waits for work will print for who gives it some."""
@@ -60,7 +63,7 @@ class Stage:
         if threading is not None:
             frames = sys._current_frames()
             for thread in threading.enumerate():
-                if waits_for_work(frames.get(thread.ident)):
+                if thread.ident in frames and idle(frames[thread.ident]):
                     others.discard(thread.native_id)
         if others:
             self.connect()
@@ -134,17 +137,6 @@ class Stage:
 
     def asked(self):
         return any(descriptor == CALLS_FD for descriptor, _ in self.poll.poll(0))
-
-
-thread_count = _thread._count
-
-
-def waits_for_work(frame):
-    """Whether a thread of concurrent.futures has nothing to do."""
-    return frame is not None and frame.f_code.co_name == "_worker" and frame.f_code.co_filename.endswith(POOL)
-
-
-POOL = os.path.join("concurrent", "futures", "thread.py")
 
 
 def await_writers():
