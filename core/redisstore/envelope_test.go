@@ -109,6 +109,17 @@ func FuzzOpenOutput(f *testing.F) {
 	})
 }
 
+// A piece of output never holds more than what was stored of it.
+func FuzzOpenPiece(f *testing.F) {
+	envelopeSeeds(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := openPiece(redis.XMessage{Values: map[string]any{"p": string(data)}})
+		if err == nil && len(p.Data) > len(data) {
+			t.Fatal("more came out than went in")
+		}
+	})
+}
+
 func FuzzDecodeEvents(f *testing.F) {
 	f.Add("1-0", "1700000000000", "task.submitted\tt\tf\t\t\t0\t\t\t\ntask.started\t=\t=\tw\td\t1\t\t12\t3")
 	f.Add("", "", "\t\t\n=\t=\t=\t=\t=\t=\t=\t=\t=\t=")
