@@ -40,7 +40,7 @@ func TestNumbersAgree(t *testing.T) {
 	}
 	s := whole()
 	defer func() { _ = s.stop(syscall.SIGTERM) }()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	run := agreeRun{t, ctx, s.api, filepath.Join(home, "data")}
 	run.mixed()
