@@ -35,7 +35,7 @@ Exit code 1 when a result is wrong or missing.`,
 		Flags: []urfave.Flag{
 			&urfave.IntFlag{Name: "tasks", Aliases: []string{"n"}, Value: 20_000, Usage: "`N` calls; with --weak for each worker"},
 			&urfave.IntFlag{Name: "clients", Aliases: []string{"c"}, Value: 1, Usage: "`N` clients at once, each with a connection of its own"},
-			&urfave.IntFlag{Name: "batch", Aliases: []string{"b"}, Usage: "`N` calls in one request; default 1000, or what --rate sends in 10 ms, or 1 with --codec dill"},
+			&urfave.IntFlag{Name: "batch", Aliases: []string{"b"}, Usage: "`N` calls in one request; default 1000, or what --rate sends in 10 ms"},
 			&urfave.BoolFlag{Name: "sync", Usage: "each client waits for its results before it sends more"},
 			&urfave.Float64Flag{Name: "rate", Usage: "send `R` calls per second, whatever becomes of them; 0 = as fast as they are taken"},
 			&urfave.StringFlag{Name: "payload", Value: "0", Usage: "`SIZE` of an argument that is also the result"},
@@ -113,8 +113,6 @@ func readBench(c *urfave.Context) (benchPlan, error) {
 func (p *benchPlan) fill() {
 	if p.batch == 0 {
 		switch {
-		case p.codec == core.Dill:
-			p.batch = 1
 		case p.rate > 0:
 			p.batch = min(max(int(p.rate/100), 1), core.MaxBatch)
 		default:
@@ -145,8 +143,6 @@ func (p *benchPlan) check() error {
 		return usage("--rate and --sync are at odds").WithHint("--rate sends by the clock, --sync when a result is there")
 	case p.codec != core.JSON && p.codec != core.Dill:
 		return usage("--codec cannot be %q", clip(string(p.codec), 32)).WithHint("choose json or dill")
-	case p.codec == core.Dill && p.batch > 1:
-		return usage("--codec dill goes one call a request").WithHint("leave --batch out, and use --clients N for several at once")
 	case p.sleep < 0 || p.giveUp <= 0:
 		return usage("--sleep and --give-up cannot be negative")
 	case p.payload > core.MaxPayload-64:

@@ -186,17 +186,13 @@ func until(ctx context.Context, at time.Time) error {
 
 // submit sends n calls in one request.
 func (l *benchLoad) submit(ctx context.Context, api *client.Client, first, n int) ([]core.TaskID, error) {
-	if l.codec == core.Dill {
-		id, err := api.SubmitPickle(ctx, l.function.ID, l.pickled(first))
-		return []core.TaskID{id}, err
-	}
 	if n == 1 && l.batch == 1 {
-		done, err := api.Submit(ctx, client.Call{Function: string(l.function.ID), Args: l.args(first)})
+		done, err := api.Submit(ctx, l.call(first))
 		return []core.TaskID{done.ID}, err
 	}
 	calls := make([]client.Call, n)
 	for i := range calls {
-		calls[i] = client.Call{Function: string(l.function.ID), Args: l.args(first + i)}
+		calls[i] = l.call(first + i)
 	}
 	answers, err := api.SubmitBatch(ctx, calls)
 	if err != nil {
@@ -210,6 +206,14 @@ func (l *benchLoad) submit(ctx context.Context, api *client.Client, first, n int
 		ids[i] = a.ID
 	}
 	return ids, nil
+}
+
+// call is call n.
+func (l *benchLoad) call(n int) client.Call {
+	if l.codec == core.Dill {
+		return client.Call{Function: string(l.function.ID), Pickle: l.pickled(n)}
+	}
+	return client.Call{Function: string(l.function.ID), Args: l.args(n)}
 }
 
 // args are the arguments of call n in JSON.

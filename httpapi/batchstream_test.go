@@ -258,3 +258,23 @@ func TestSubmitEachFails(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A pickle stands in place of JSON arguments, alone, in an array and in a stream.
+func TestPickledCalls(t *testing.T) {
+	st, ctx := start(t), context.Background()
+	st.function("f")
+	call := client.Call{Function: "f", Pickle: []byte(somePickle)}
+	one, err := st.client.Submit(ctx, call)
+	must(t, err)
+	many, err := st.client.SubmitBatch(ctx, []client.Call{call, {Function: "f", Pickle: []byte("no pickle")}, {Function: "f", Pickle: []byte(somePickle), Args: json.RawMessage("[1]")}})
+	must(t, err)
+	if core.ClassOf(many[1].Err) != core.ErrInvalid && core.ClassOf(many[1].Err) != core.ErrMalformed || core.ClassOf(many[2].Err) != core.ErrInvalid {
+		t.Fatalf("%v, %v", many[1].Err, many[2].Err)
+	}
+	for _, id := range []core.TaskID{one.ID, many[0].ID} {
+		spec, err := st.client.Spec(ctx, id)
+		if err != nil || spec.Codec != core.Dill || string(spec.Args) != string(somePickle) {
+			t.Fatalf("%+v, %v", spec, err)
+		}
+	}
+}

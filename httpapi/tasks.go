@@ -90,21 +90,35 @@ func callRequest(call *wire.Call) (core.SubmitRequest, error) {
 	if call.Function == "" {
 		return core.SubmitRequest{}, missing("function")
 	}
-	args, err := jsonPart("args", call.Args, '[')
+	codec, args, err := callArgs(call)
 	if err != nil {
 		return core.SubmitRequest{}, err
 	}
-	kwargs, err := jsonPart("kwargs", call.Kwargs, '{')
-	if err != nil {
-		return core.SubmitRequest{}, err
-	}
-	pair := make([]byte, 0, len(args)+len(kwargs)+3)
-	pair = append(append(append(append(append(pair, '['), args...), ','), kwargs...), ']')
 	return core.SubmitRequest{
-		Function: call.Function, Codec: core.JSON, Args: pair, Timeout: time.Duration(call.Timeout), Retries: call.Retries,
+		Function: call.Function, Codec: codec, Args: args, Timeout: time.Duration(call.Timeout), Retries: call.Retries,
 		Expires: (*time.Duration)(call.Expires),
 		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: time.Duration(call.Delay), At: call.At, Key: call.Key,
 	}, nil
+}
+
+// callArgs returns the arguments of a call as the store keeps them.
+func callArgs(call *wire.Call) (core.Codec, []byte, error) {
+	if call.Pickle != nil {
+		if len(call.Args)+len(call.Kwargs) > 0 {
+			return "", nil, core.Errorf(core.ErrInvalid, "", "pickle stands in place of args and kwargs").WithHint("send either a pickle or JSON")
+		}
+		return core.Dill, call.Pickle, nil
+	}
+	args, err := jsonPart("args", call.Args, '[')
+	if err != nil {
+		return "", nil, err
+	}
+	kwargs, err := jsonPart("kwargs", call.Kwargs, '{')
+	if err != nil {
+		return "", nil, err
+	}
+	pair := make([]byte, 0, len(args)+len(kwargs)+3)
+	return core.JSON, append(append(append(append(append(pair, '['), args...), ','), kwargs...), ']'), nil
 }
 
 // jsonPart checks that a part of the arguments is an array or an object; an

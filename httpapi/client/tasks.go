@@ -12,10 +12,11 @@ import (
 	"faasctl/httpapi/wire"
 )
 
-// Call asks for one run of a function with JSON arguments.
+// Call asks for one run of a function.
 type Call struct {
 	Function     string            // any reference
 	Args, Kwargs json.RawMessage   // a JSON array and a JSON object; nil = empty
+	Pickle       []byte            // in place of Args and Kwargs: the pickled tuple of both; nil = none
 	Timeout      time.Duration     // 0 = the function's, then the server's
 	Retries      *int              // further attempts after a failed one; nil = the function's
 	Expires      *time.Duration    // FAILED(expired) when it waited longer; 0 = never; nil = the function's
@@ -29,11 +30,14 @@ type Call struct {
 
 func (call Call) wire() wire.Call {
 	return wire.Call{
-		Function: call.Function, Args: call.Args, Kwargs: call.Kwargs, Timeout: wire.Duration(call.Timeout), Retries: call.Retries,
+		Function: call.Function, Args: call.Args, Kwargs: call.Kwargs, Pickle: call.Pickle, Timeout: wire.Duration(call.Timeout), Retries: call.Retries,
 		Expires: (*wire.Duration)(call.Expires),
 		Queue:   call.Queue, Priority: call.Priority, Labels: call.Labels, Delay: wire.Duration(call.Delay), At: call.At, Key: call.Key,
 	}
 }
+
+// size is about how many bytes a call has on its way.
+func (call Call) size() int { return len(call.Args) + len(call.Kwargs) + len(call.Pickle)/3*4 }
 
 // Submit asks for one call and returns as soon as it is accepted.
 func (c *Client) Submit(ctx context.Context, call Call) (core.Submitted, error) {
@@ -62,7 +66,7 @@ func (c *Client) SubmitBatch(ctx context.Context, calls []Call) ([]core.Submitte
 	for len(answers) < len(calls) {
 		part := calls[len(answers):]
 		n, bytes := 0, 0
-		for n < len(part) && n < core.MaxBatch && (n == 0 || bytes+len(part[n].Args)+len(part[n].Kwargs) <= batchBytes) {
+		for n < len(part) && n < core.MaxBatch && (n == 0 || bytes+part[n].size() <= batchBytes) {
 			bytes += len(part[n].Args) + len(part[n].Kwargs)
 			n++
 		}

@@ -126,6 +126,7 @@ type Call struct {
 	Function string            `json:"function" doc:"name, name@version, an id or a unique prefix of one" example:"double"`
 	Args     json.RawMessage   `json:"args,omitempty" doc:"positional arguments: an array"`
 	Kwargs   json.RawMessage   `json:"kwargs,omitempty" doc:"keyword arguments: an object"`
+	Pickle   []byte            `json:"pickle,omitempty" doc:"in place of args and kwargs: base64 of the pickled tuple (args, kwargs)"`
 	Timeout  Duration          `json:"timeout,omitzero" doc:"how long it may run: 1m30s or seconds; default: the function's, then the server's"`
 	Retries  *int              `json:"retries,omitempty" doc:"further attempts after a failed one; default: the function's" minimum:"0" maximum:"1000"`
 	Expires  *Duration         `json:"expires,omitempty" doc:"not run, but failed as expired, when it waited longer than this since it was submitted or due; 0 = never; default: the function's"`
