@@ -183,7 +183,7 @@ func (b *batchRun) next(ctx context.Context, wait bool) (client.Call, error) {
 		switch {
 		case core.ClassOf(err) == core.ErrTooLarge:
 		case line[0] != '[' && line[0] != '{': // also @file and -, which mean something to --args
-			fault = usage("%s is neither an array nor an object", clip(string(line), 48)).WithHint("put it in brackets: [%s]", clip(string(line), 48))
+			fault = unbracketed(line)
 		default:
 			call.Args, call.Kwargs, fault = b.callArgs(string(line), "")
 		}
@@ -192,6 +192,16 @@ func (b *batchRun) next(ctx context.Context, wait bool) (client.Call, error) {
 			return call, nil
 		}
 	}
+}
+
+// unbracketed says what is wrong with a line that is no array and no object.
+func unbracketed(line []byte) error {
+	text := clip(string(line), 48)
+	err := usage("%s is neither an array nor an object", text)
+	if checkJSON(line) != nil {
+		return err.WithHint(`write one call a line, such as [3, "text"] or {"a": 3}`)
+	}
+	return err.WithHint("put it in brackets: [%s]", text)
 }
 
 // enter takes a place in the window. When there was none, half of it is waited for, so
