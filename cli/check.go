@@ -101,7 +101,7 @@ func checkNeeds(r core.RegisterRequest) check {
 		parts = append(parts, "Python "+r.Python)
 	}
 	if len(r.Dependencies) > 0 {
-		parts = append(parts, "the packages "+strings.Join(r.Dependencies, ", "))
+		parts = append(parts, "the packages "+core.SayDependencies(r.Dependencies))
 	}
 	if len(parts) == 0 {
 		return ok("needs", "nothing is said: any Python, no packages")

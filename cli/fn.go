@@ -137,7 +137,7 @@ func describeFunction(f core.Function) [][2]string {
 		python += " (assumed)"
 	}
 	add("python", python)
-	add("needs", strings.Join(f.Dependencies, ", "))
+	add("needs", core.SayDependencies(f.Dependencies))
 	describePolicy(f.Policy, add)
 	add("registered", clock(f.Created))
 	return rows

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -109,15 +110,23 @@ func (b *builder) install(ctx context.Context, dependencies []string) error {
 		if b.cfg.Offline {
 			options = append(options, "--offline")
 		}
+		packages, err := b.packages(dependencies)
+		if err != nil {
+			return err
+		}
 		words := append([]string{"pip", "install", "--python", inside}, options...)
-		return b.run(ctx, uv, append(append(words, "--"), dependencies...)...)
+		return b.run(ctx, uv, append(words, packages...)...)
 	}
 	if b.cfg.Offline {
 		options = append(options, "--no-index")
 	}
 	options = append([]string{"install", "--no-input", "--disable-pip-version-check", "--no-compile", "--progress-bar", "off",
 		"--no-warn-script-location"}, options...)
-	options = append(append(options, "--"), dependencies...)
+	packages, err := b.packages(dependencies)
+	if err != nil {
+		return err
+	}
+	options = append(options, packages...)
 	if b.pipElsewhere(ctx) { // saves unpacking another pip
 		if err := b.run(ctx, b.python.Path, "-m", "venv", "--without-pip", b.dir); err != nil {
 			return err
@@ -128,6 +137,20 @@ func (b *builder) install(ctx context.Context, dependencies []string) error {
 		return err
 	}
 	return b.run(ctx, inside, append([]string{"-m", "pip"}, options...)...)
+}
+
+// packages are the words by which an installer is told what to install. Hashes can only
+// be said in a file, in which a package cannot say more than itself: see
+// core.CleanDependencies.
+func (b *builder) packages(dependencies []string) ([]string, error) {
+	if !slices.ContainsFunc(dependencies, core.Hashed) {
+		return append([]string{"--"}, dependencies...), nil
+	}
+	path := filepath.Join(b.dir, "requirements.txt")
+	if err := os.WriteFile(path, []byte(strings.Join(dependencies, "\n")+"\n"), 0o644); err != nil {
+		return nil, err
+	}
+	return []string{"--require-hashes", "-r", path}, nil
 }
 
 var pipVersion = regexp.MustCompile(`^pip ([0-9]+)\.([0-9]+)`)
@@ -169,7 +192,7 @@ func (b *builder) addDill(ctx context.Context) error {
 
 // failure makes what people are told of a failed step.
 func (b *builder) failure(ctx context.Context, err error, dependencies []string) error {
-	what := "the packages " + strings.Join(dependencies, ", ")
+	what := "the packages " + core.SayDependencies(dependencies)
 	if len(what) > 300 {
 		what = what[:300] + "…"
 	}

@@ -2,7 +2,9 @@ package environments
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,6 +122,46 @@ func TestAnEnvironmentIsMadeOnce(t *testing.T) {
 	left, _ := filepath.Glob(filepath.Join(c.Dir(), ".build-*"))
 	if len(left) > 0 {
 		t.Errorf("left over: %v", left)
+	}
+}
+
+// hashOf is how a requirements file names a wheel's contents.
+func hashOf(t *testing.T, c *Cache, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(c.cfg.Wheels[0], file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(" --hash=sha256:%x", sha256.Sum256(data))
+}
+
+func TestHashesAreChecked(t *testing.T) {
+	base := python(t)
+	installers := []bool{true} // NoUV
+	if _, err := exec.LookPath("uv"); err == nil {
+		installers = append(installers, false)
+	}
+	for _, noUV := range installers {
+		c := offline(t, func(c *Config) { c.NoUV = noUV })
+		inner, outer := hashOf(t, c, "inner-1.0-py3-none-any.whl"), hashOf(t, c, "outer-1.0-py3-none-any.whl")
+		right := []string{"inner==1.0" + inner + outer, "outer==1.0" + outer}
+		if err := c.Ensure(t.Context(), base, right, false, quiet); err != nil {
+			t.Fatal(err)
+		}
+		if got := answer(t, c, c.Key(base, right)); got != "42" {
+			t.Errorf("answer %s", got)
+		}
+		for what, list := range map[string][]string{
+			"another file's hash":       {"inner==1.0" + outer, "outer==1.0" + outer},
+			"what it needs has no hash": {"outer==1.0" + outer},
+		} {
+			var failure *Failure
+			if err := c.Ensure(t.Context(), base, list, false, quiet); !errors.As(err, &failure) {
+				t.Errorf("%s: %v", what, err)
+			} else if !strings.Contains(failure.Output, "hash") || !strings.Contains(failure.Message, "(checked by hash)") {
+				t.Errorf("%s: %+v", what, failure)
+			}
+		}
 	}
 }
 

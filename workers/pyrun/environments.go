@@ -330,7 +330,7 @@ func (s *slot) leave(err error) bool {
 		}
 		if e.faults >= maxFaults {
 			e.faults = 0
-			err = fmt.Errorf("no child starts in the environment with %v: %w", e.dependencies, err)
+			err = fmt.Errorf("no child starts in the environment with %s: %w", core.SayDependencies(e.dependencies), err)
 			alone = append(p.giveUp(e, err), s.rest...)
 			s.rest = nil
 		}
