@@ -84,6 +84,9 @@ func (e *environment) checkFile(c *urfave.Context, path, entry string, source []
 	checks = append(checks, checkSignature(def))
 	if c.Bool("dill") {
 		request.Codec = core.Dill
+		if hook := ignoredSetup(read.Functions, def.Name); hook != "" {
+			checks = append(checks, warning("setup", hook, setupHint))
+		}
 		more, version := checkDill(c.Context, python, path, def.Name, request.Python)
 		checks = append(checks, more...)
 		if version == "" {
@@ -150,7 +153,7 @@ func checkDill(ctx context.Context, python core.Interpreter, path, name, needs s
 		case g.Error != "":
 			checks = append(checks, failing("global", fmt.Sprintf("%s (%s) cannot be pickled: %s", g.Name, g.Type, g.Error), "make it inside the function"))
 		case g.Size > heavyGlobal:
-			checks = append(checks, warning("global", text+", sent with the function to every worker", "load it inside the function, or in setup()"))
+			checks = append(checks, warning("global", text+", sent with the function to every worker", "load it inside the function, or in setup() and register without --dill"))
 		default:
 			checks = append(checks, ok("global", "%s", text))
 		}

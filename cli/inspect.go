@@ -39,6 +39,9 @@ func (e *environment) describeSource(ctx context.Context, python, path, entry st
 	if err != nil {
 		return request, err
 	}
+	if hook := ignoredSetup(found, def.Name); hook != "" {
+		e.warn("%s\n  → %s", hook, setupHint)
+	}
 	request.Codec, request.Body, request.Python = core.Dill, frozen.Pickle, frozen.Python
 	request.Entry = "" // a pickle is the function itself
 	said, err := header.Read(source)
@@ -55,6 +58,17 @@ func (e *environment) describeSource(ctx context.Context, python, path, entry st
 	}
 	return request, nil
 }
+
+// ignoredSetup says that a file's setup() does not run for its function when that is
+// pickled: a pickle holds the function and not the module around it. "" without one.
+func ignoredSetup(found []pyrun.Def, entry string) string {
+	if !slices.ContainsFunc(found, func(d pyrun.Def) bool { return d.Hook && d.Name != entry }) {
+		return ""
+	}
+	return "setup() does not run for a pickled function: the pickle holds " + entry + " and not its file"
+}
+
+const setupHint = "register the file without --dill, or prepare inside the function"
 
 // explainSyntax shows where a file stops being Python.
 func explainSyntax(err error) error {
@@ -73,7 +87,7 @@ func explainSyntax(err error) error {
 // is there for another one does not count.
 func choose(path, entry string, found []pyrun.Def) (pyrun.Def, error) {
 	if entry == "" && len(found) > 1 {
-		found = slices.DeleteFunc(found, func(d pyrun.Def) bool { return d.Hook })
+		found = slices.DeleteFunc(slices.Clone(found), func(d pyrun.Def) bool { return d.Hook })
 	}
 	at := slices.IndexFunc(found, func(d pyrun.Def) bool { return d.Name == entry })
 	switch {

@@ -32,7 +32,7 @@ func (c *Cache) build(ctx context.Context, key string, python core.Interpreter, 
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return 0, err
 	}
-	b := &builder{cfg: c.cfg, dir: dir, python: python, tell: tell}
+	b := &builder{cfg: c.cfg, wheelsOnly: c.wheelsOnly, dir: dir, python: python, tell: tell}
 	if err := b.install(ctx, dependencies); err != nil {
 		return 0, b.failure(ctx, err, dependencies)
 	}
@@ -86,11 +86,12 @@ func readable(dir string) error {
 
 // builder runs the programs that make one environment.
 type builder struct {
-	cfg    Config
-	dir    string
-	python core.Interpreter
-	tell   func(string)
-	said   tail
+	cfg        Config
+	wheelsOnly bool
+	dir        string
+	python     core.Interpreter
+	tell       func(string)
+	said       tail
 }
 
 // install makes the environment with uv where that is, else with venv and pip.
@@ -100,7 +101,7 @@ func (b *builder) install(ctx context.Context, dependencies []string) error {
 	for _, wheels := range b.cfg.Wheels {
 		options = append(options, "--find-links", wheels)
 	}
-	if os.Geteuid() == 0 { // building a package runs its code
+	if b.wheelsOnly {
 		options = append(options, "--only-binary", ":all:")
 	}
 	if uv, err := exec.LookPath("uv"); err == nil && !b.cfg.NoUV {
@@ -197,6 +198,10 @@ func (b *builder) failure(ctx context.Context, err error, dependencies []string)
 		what = what[:300] + "…"
 	}
 	message := fmt.Sprintf("the environment with %s cannot be made for Python %s: %s", what, b.python.Version, b.reason(err))
+	if b.wheelsOnly && lacksWheel.MatchString(b.said.text()) {
+		message += "; this worker runs as root and installs only wheels, as building a package runs its code: if there is only its source," +
+			" build it with pip wheel PACKAGE -w DIR and start workers with --wheels DIR, or start them as another user"
+	}
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		message = fmt.Sprintf("the environment with %s was not made within %s", what, b.cfg.BuildTime)
@@ -205,6 +210,10 @@ func (b *builder) failure(ctx context.Context, err error, dependencies []string)
 	}
 	return &Failure{Message: message, Output: b.said.text()}
 }
+
+// lacksWheel finds pip's and uv's words for a package that is not there in a form that
+// may be installed. Both say the same of one that is not there at all.
+var lacksWheel = regexp.MustCompile(`(?i)no matching distribution|no (usable |compatible )?wheels|building from source is disabled|was not found in the`)
 
 // reason is the installer's own word where it has one.
 func (b *builder) reason(err error) string {

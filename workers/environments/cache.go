@@ -73,10 +73,13 @@ func defaultDir() string {
 
 // Cache makes and keeps environments. It has no state but its directory, so that any
 // number of processes may share it.
-type Cache struct{ cfg Config }
+type Cache struct {
+	cfg        Config
+	wheelsOnly bool // as root: building a package runs its code
+}
 
 // New returns a cache; its directory is made when it is needed.
-func New(cfg Config) *Cache { return &Cache{cfg.withDefaults()} }
+func New(cfg Config) *Cache { return &Cache{cfg.withDefaults(), os.Geteuid() == 0} }
 
 // Dir is where the environments are.
 func (c *Cache) Dir() string { return c.cfg.Dir }

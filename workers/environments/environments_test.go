@@ -1,6 +1,8 @@
 package environments
 
 import (
+	"archive/tar"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -195,6 +197,49 @@ func TestAFailureTellsWhyAndIsRememberedBriefly(t *testing.T) {
 	}
 	if _, err := os.Stat(c.Python(c.Key(base, []string{"lonely"}))); err == nil {
 		t.Error("a half-made environment has its name")
+	}
+}
+
+func TestAPackageWithoutWheelSaysWhatToDo(t *testing.T) {
+	base := python(t)
+	c := offline(t, func(c *Config) { c.NoUV = true })
+	c.wheelsOnly = true
+	sdist(t, c.cfg.Wheels[0], "raw", "1.0")
+	for dependency, want := range map[string]bool{"raw": true, "outer==1.0 ; python_version <": false} {
+		var failure *Failure
+		if err := c.Ensure(t.Context(), base, []string{dependency}, false, quiet); !errors.As(err, &failure) {
+			t.Fatalf("%s: %v", dependency, err)
+		}
+		got := strings.Contains(failure.Message, "runs as root and installs only wheels") && strings.Contains(failure.Message, "pip wheel PACKAGE -w DIR")
+		if got != want {
+			t.Errorf("%s: %s", dependency, failure.Message)
+		}
+	}
+}
+
+// sdist writes the source of a package that can only be built.
+func sdist(t *testing.T, dir, name, version string) {
+	t.Helper()
+	file, err := os.Create(filepath.Join(dir, name+"-"+version+".tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed := gzip.NewWriter(file)
+	archive := tar.NewWriter(packed)
+	for path, text := range map[string]string{
+		"PKG-INFO": "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n",
+		"setup.py": "import setuptools\nsetuptools.setup(name='" + name + "', version='" + version + "')\n",
+	} {
+		header := &tar.Header{Name: name + "-" + version + "/" + path, Mode: 0o644, Size: int64(len(text))}
+		if err := archive.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := archive.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(archive.Close(), packed.Close(), file.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 
