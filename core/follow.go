@@ -102,7 +102,7 @@ func (d *Dispatcher) progressed(p *peer, all []TaskProgress) {
 		if h == nil {
 			continue
 		}
-		h.progress = &one.Progress
+		h.progress, h.word = &one.Progress, &one.Progress
 		if _, ok := d.followed[one.Task]; ok {
 			now = append(now, d.renewal(h, p.seen))
 		}

@@ -75,6 +75,13 @@ func TestPrintingTellsOfTheStart(t *testing.T) {
 		if tasks, err = r.Tasks(r.ctx, []core.TaskID{id}); err != nil || tasks[0].Progress == nil || tasks[0].Progress.Done != 2 {
 			t.Fatalf("%+v %v", tasks[0], err)
 		}
+		// What it says last comes with its end.
+		w.Say(core.UpBeat{Busy: 1, Progress: []core.TaskProgress{{Task: id, Progress: core.Progress{Done: 3, Total: 4}}}})
+		w.Say(core.UpFinish{Outcomes: []core.Outcome{{Lease: lease, State: core.Failed, Started: true, Result: core.Result{Failure: &core.Failure{Kind: core.KindException}}}}})
+		synctest.Wait()
+		if tasks, err = r.Tasks(r.ctx, []core.TaskID{id}); err != nil || tasks[0].State != core.Failed || tasks[0].Progress == nil || tasks[0].Progress.Done != 3 {
+			t.Fatalf("%+v %v", tasks[0], err)
+		}
 	})
 }
 

@@ -42,6 +42,7 @@ type hold struct {
 	since    time.Time     // pending since then; by our clock
 	started  time.Time     // zero until its worker said so; by our clock
 	progress *Progress     // that the store has not been told; nil for none
+	word     *Progress     // the last progress, told or on its way; nil for none
 	known    bool          // the store was told which worker has it
 	adopted  bool          // another dispatcher may have it by the store's book
 	ended    bool          // its outcome is with the settler
@@ -213,7 +214,7 @@ func (d *Dispatcher) accept(c claim) {
 	}
 	for _, outcome := range c.broken {
 		d.holds[outcome.Task] = &hold{Assignment: Assignment{Lease: outcome.Lease}, ended: true}
-		d.settler.settle([]Settlement{{Outcome: outcome}})
+		d.settler.settle([]Settlement{{Outcome: outcome}}, nil)
 	}
 }
 

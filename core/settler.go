@@ -29,6 +29,7 @@ type settler struct {
 
 	mu       sync.Mutex
 	outcomes []Settlement
+	words    []Renewal // the last progress of some of the outcomes' tasks, in their order
 	renewals []Renewal
 	releases []giveBack
 	roster   *Announcement
@@ -46,8 +47,12 @@ func newSettler(cfg DispatcherConfig, id DispatcherID, answers chan<- answer) *s
 
 // The verbs of the loop; none of them blocks.
 
-func (s *settler) settle(batch []Settlement) {
-	s.add(len(batch) > 0, func() { s.outcomes = append(s.outcomes, batch...) })
+// settle ends leases. words are renewals with what some of these said last, of which
+// the store is told first: a task that has ended takes no more.
+func (s *settler) settle(batch []Settlement, words []Renewal) {
+	s.add(len(batch) > 0, func() {
+		s.outcomes, s.words = append(s.outcomes, batch...), append(s.words, words...)
+	})
 }
 
 func (s *settler) renew(batch []Renewal) {
@@ -133,6 +138,7 @@ func (s *settler) write(ctx context.Context) {
 	for ctx.Err() == nil {
 		s.mu.Lock()
 		outcomes, renewals, releases := take(&s.outcomes), take(&s.renewals), s.releases
+		words := take(&s.words) // no fewer than the outcomes taken have: those are in the same order
 		s.releases = nil
 		var roster *Announcement
 		if !announced {
@@ -141,6 +147,9 @@ func (s *settler) write(ctx context.Context) {
 		s.mu.Unlock()
 		if len(outcomes)+len(renewals)+len(releases) == 0 && roster == nil {
 			return
+		}
+		if len(words) > 0 {
+			s.writeWords(ctx, words)
 		}
 		if len(outcomes) > 0 {
 			s.writeOutcomes(ctx, outcomes)
@@ -230,6 +239,15 @@ func (s *settler) writeOutcomes(ctx context.Context, batch []Settlement) {
 	default:
 		s.answers <- answer{settled: batch, verdicts: []Verdict{VerdictStale}, storeUp: true}
 	}
+}
+
+// writeWords tries once, as progress is a courtesy; what the store says of these leases
+// is heard when they are settled.
+func (s *settler) writeWords(ctx context.Context, batch []Renewal) {
+	_ = s.once(ctx, "renew", func() error {
+		_, err := s.cfg.Store.Renew(ctx, batch, s.cfg.Lease)
+		return err
+	})
 }
 
 // writeRenewals tries once: the next tick brings newer ones.

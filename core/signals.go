@@ -140,6 +140,7 @@ func (d *Dispatcher) adopt(p *peer, held Held) *hold {
 // learns that it may forget it.
 func (d *Dispatcher) finish(p *peer, outcomes []Outcome) {
 	batch := make([]Settlement, 0, len(outcomes))
+	var words []Renewal
 	for _, o := range outcomes {
 		p.info.Done++
 		if o.State == Failed {
@@ -153,10 +154,13 @@ func (d *Dispatcher) finish(p *peer, outcomes []Outcome) {
 			delete(p.holds, o.Task)
 			h.ended = true
 			p.unsettled++
+			if h.progress = h.word; h.word != nil { // a renewal that waits comes after the outcome
+				words = append(words, d.renewal(h, p.seen))
+			}
 		}
 		batch = append(batch, settlement)
 	}
-	d.settler.settle(batch)
+	d.settler.settle(batch, words)
 }
 
 func (d *Dispatcher) takeBack(p *peer, leases []Lease) {

@@ -365,6 +365,7 @@ func (a *Agent) uncount(id core.FunctionID) {
 func (a *Agent) handIn(ends []core.Outcome) {
 	ours := make([]result, 0, len(ends))
 	dearest := maxDepth
+	var words []core.TaskProgress // said since the last beat
 	for _, o := range ends {
 		c := a.active[o.Task]
 		if c == nil || c.lease != o.Lease {
@@ -374,6 +375,9 @@ func (a *Agent) handIn(ends []core.Outcome) {
 			a.pace.learn(c.function, o.Elapsed)
 			dearest = min(dearest, a.pace.depth(c.function))
 		}
+		if c.progress != nil {
+			words = append(words, core.TaskProgress{Task: o.Task, Progress: *c.progress})
+		}
 		a.end(o.Task)
 		ours = append(ours, result{o, c})
 	}
@@ -381,6 +385,9 @@ func (a *Agent) handIn(ends []core.Outcome) {
 		a.recent = dearest
 	}
 	a.calm += len(ours)
+	if len(words) > 0 { // before the ends: a dispatcher forgets what has ended
+		a.up(core.UpBeat{Busy: a.busy, Progress: words})
+	}
 	a.keep(ours)
 }
 

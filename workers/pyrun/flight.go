@@ -231,6 +231,7 @@ func (s *slot) landed(r reply) (drained bool, err error) {
 		}
 		took := min(time.Duration(min(r.ns, 1<<62)), now.Sub(s.flight.floor)) // its word, within what we saw
 		s.flight.floor = s.flight.floor.Add(took)
+		s.tellProgress(f)
 		s.end(f, state, result, took, true)
 	}
 	doomed := s.doom.kind != doomNone

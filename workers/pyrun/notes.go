@@ -69,6 +69,13 @@ func (s *slot) lookForProgress(now time.Time) {
 	}
 	s.flight.look = now.Add(progressEvery)
 	s.ch.weigh()
+	s.tellProgress(f)
+}
+
+// tellProgress tells what the running call has said last, if it has not been told. It is
+// called at the call's end, too: the last word says how far a call came that failed. Of
+// calls in one frame the child may have entered the next one by then, whose word replaces it.
+func (s *slot) tellProgress(f *flying) {
 	var page [notesFixed + core.MaxProgressNote]byte
 	n, err := unix.Pread(s.ch.notes, page[:], 0)
 	if err != nil || f.discarded {

@@ -90,6 +90,31 @@ def f(gate):
 	}
 }
 
+func TestTheLastProgressIsToldBeforeTheEnd(t *testing.T) {
+	r := newRig(t, Config{Slots: 1})
+	f := source("f", `
+import faasctl_task, os
+def f(how):
+    faasctl_task.progress(3, 4, how)
+    if how == "raises": raise ValueError(how)
+    if how == "dies": os._exit(3)
+`)
+	for _, isolation := range isolations {
+		for how, want := range map[string]core.State{"returns": core.Completed, "raises": core.Failed, "dies": core.Failed} {
+			a := with(assign(f, fmt.Sprintf("[[%q], {}]", how)), isolation)
+			r.Start([]core.Assignment{a}, r)
+			if o := r.outcome(t, a.Task); o.State != want {
+				t.Fatalf("%s %s: %+v", isolation, how, o)
+			}
+			r.lock.Lock()
+			if got := r.progress[a.Task]; len(got) == 0 || got[len(got)-1] != (core.Progress{Done: 3, Total: 4, Note: how}) {
+				t.Errorf("%s %s: told %+v", isolation, how, got)
+			}
+			r.lock.Unlock()
+		}
+	}
+}
+
 // began waits until a call has made a file.
 func (r *rig) began(t *testing.T, path string) {
 	t.Helper()

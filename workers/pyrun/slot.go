@@ -369,6 +369,9 @@ func (s *slot) buried() {
 	s.drain()
 	ch := s.ch
 	s.doom.post.fault = ch.fault()
+	if f := s.flight.running(); f != nil {
+		s.tellProgress(f)
+	}
 	wait := ch.reap()
 	s.doom.post.peak = ch.peak
 	s.ch = nil
