@@ -250,6 +250,9 @@ func TestEnvironmentIsAnAllowList(t *testing.T) {
 	r := newRig(t, Config{ImportPath: []string{"/mine"}, Env: []string{"EXTRA=1"}})
 	o := r.call(source("f", "import os, sys\ndef f():\n    return [sorted(os.environ), sys.path[:2], os.getcwd(), oct(os.umask(0o077)), os.stat('.').st_mode & 0o777, __name__]\n"), none)
 	got := string(o.Result.JSON)
+	if r.Enforces().Stop != "cgroup" {
+		got = strings.Replace(got, `"`+markName+`",`, "", 1) // what processes are found by
+	}
 	for _, bad := range []string{"FAASCTL", "OTHER", `""`, "__main__"} {
 		if strings.Contains(got, bad) {
 			t.Errorf("%s in %s", bad, got)

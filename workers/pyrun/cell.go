@@ -250,6 +250,26 @@ func (c *cell) processes(pid int) (pids []int) {
 	return pids
 }
 
+// orphaned reports whether something runs that the child has started and that is no
+// descendant of it any more, such as what a forked call has left: where there are no
+// control groups, processes does not see it.
+func (c *cell) orphaned(pid int) bool {
+	if c.mark == "" {
+		return false
+	}
+	table := processTable()
+	since := table[pid].start
+	for _, p := range descendants(table, pid) {
+		delete(table, p.pid)
+	}
+	for _, p := range table {
+		if !p.ended && p.start >= since && carries(p.pid, []byte(markName+"="+c.mark)) {
+			return true
+		}
+	}
+	return false
+}
+
 // tasks counts the processes and threads of a child and all that it started.
 func (c *cell) tasks(pid int) (n int) {
 	for _, one := range c.processes(pid) {

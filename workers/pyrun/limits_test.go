@@ -88,7 +88,12 @@ func TestLimitsAreOfTheCall(t *testing.T) {
 // What a call under limits leaves running ends with it: it would go on without any
 // limit. Otherwise a bomb of forks would only have to wait for the next call.
 func TestWhatALimitedCallLeavesEndsWithIt(t *testing.T) {
-	r := newRig(t, Config{})
+	for _, bare := range []bool{false, true} {
+		t.Run(fmt.Sprintf("without control groups %v", bare), func(t *testing.T) { limitedCallsLeaveNothing(t, newRig(t, Config{bare: bare})) })
+	}
+}
+
+func limitedCallsLeaveNothing(t *testing.T, r *rig) {
 	leave := "import subprocess\ndef f():\n    return subprocess.Popen(['sleep', '600']).pid\n"
 	for name, l := range map[string]core.Limits{
 		"memory": {Memory: 256 << 20}, "processor time": {CPUSeconds: 60}, "processes": {Processes: 8},

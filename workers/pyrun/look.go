@@ -56,7 +56,8 @@ func (s *slot) hold(l core.Limits) bool {
 // deserted reports whether a call under limits has left processes running: they
 // would go on without any, or be charged to the next call.
 func (ch *child) deserted() bool {
-	return (ch.bounds.Memory > 0 || ch.bounds.CPUSeconds > 0 || ch.bounds.Processes > 0) && len(ch.cell.processes(ch.pid))-ch.cell.launchers > 1
+	limited := ch.bounds.Memory > 0 || ch.bounds.CPUSeconds > 0 || ch.bounds.Processes > 0
+	return limited && (len(ch.cell.processes(ch.pid))-ch.cell.launchers > 1 || ch.cell.orphaned(ch.pid))
 }
 
 // refuse ends the next call without having started it.
