@@ -155,7 +155,7 @@ func checkBounds(pythons []core.Interpreter) []check {
 	const delegate = "let systemd run it, with Delegate=yes: deploy/ has units"
 	stop := ok("stopping", "ends whole control groups")
 	if found.Stop != "cgroup" {
-		stop = warning("stopping", "ends process trees; one that detaches itself and clears its environment may get away", delegate)
+		stop = warning("stopping", "ends process trees, also what detaches itself (setsid, double fork); only what detaches itself and also clears or hides its environment may get away", delegate)
 	}
 	text := "memory by " + found.Memory + ", processor time by " + found.CPU + ", processes by " + found.Processes
 	limits := ok("limits", "%s", text)

@@ -17,6 +17,10 @@ import (
 var allowed = map[string]bool{
 	"PATH": true, "HOME": true, "LANG": true, "LANGUAGE": true, "TZ": true,
 	"TMPDIR": true, "USER": true, "LOGNAME": true,
+	// How many threads numeric libraries start. We set none where the operator has
+	// not: what is right depends on how many slots are busy, and 1 would slow down
+	// a lone large call without a word.
+	"OMP_NUM_THREADS": true, "OPENBLAS_NUM_THREADS": true, "MKL_NUM_THREADS": true, "NUMEXPR_NUM_THREADS": true,
 }
 
 // childEnv composes the children's environment.

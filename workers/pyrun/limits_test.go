@@ -216,9 +216,10 @@ func gone(t *testing.T, pid int) {
 }
 
 // detach starts a process that leaves the group, the session and the line of
-// ancestors, ignores signals, writes its id to a file, and stays.
+// ancestors, whose ends nobody waits for, ignores signals, writes its id to a file, and stays.
 const detach = `import os, signal, sys, time
 def f(path, then):
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN) # no ancestor stays as a zombie
     if os.fork() == 0:
         os.setsid()
         if os.fork():

@@ -255,3 +255,15 @@ func TestSandboxThatDoesNotHold(t *testing.T) {
 		t.Errorf("an unknown sandbox: %v", err)
 	}
 }
+
+// A sandbox's launcher does not tell a signal from an exit status above 128; the process
+// that forks, inside, does.
+func TestExitAbove128InAFork(t *testing.T) {
+	needBwrap(t)
+	r := newRig(t, Config{Rules: Rules{Sandbox: Bwrap}})
+	for text, want := range map[string]string{"os._exit(137)": "exit status 137", "os.kill(os.getpid(), 9)": "SIGKILL"} {
+		o := r.ask(with(assign(source("f", "import os\ndef f():\n    "+text+"\n"), none), core.Fork))
+		wantFailure(t, o, core.KindCrash, want)
+	}
+	r.fine()
+}
