@@ -112,6 +112,11 @@ func (e *environment) showWorker(as string, w core.Worker) error {
 	for _, python := range w.Interpreters {
 		add("python", e.pythonText(python))
 	}
+	for _, p := range w.Preparations {
+		if p.Interpreter != "" {
+			add("ailing", e.homely(p.Interpreter)+", Python "+p.Python+": no process of it starts: "+p.Text)
+		}
+	}
 	names := make([]string, 0, len(w.Labels))
 	for name, value := range w.Labels {
 		names = append(names, name+"="+value)

@@ -59,10 +59,13 @@ func (d *Dispatcher) prepare(word DownPrepare) {
 func (d *Dispatcher) notePreparation(p *peer, news Preparation) {
 	known := false
 	all := slices.DeleteFunc(slices.Clone(p.info.Preparations), func(old Preparation) bool {
-		known = known || old.Function == news.Function && old.State == news.State
-		return old.Function == news.Function
+		known = known || old.Same(news) && old.State == news.State
+		return old.Same(news)
 	})
-	p.info.Preparations = append(all, news)
+	if news.Interpreter == "" || news.State != Prepared { // one that starts is nothing to tell of
+		all = append(all, news)
+	}
+	p.info.Preparations = all
 	if extra := len(p.info.Preparations) - KeepPreparations; extra > 0 {
 		p.info.Preparations = p.info.Preparations[extra:]
 	}

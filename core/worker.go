@@ -76,12 +76,20 @@ type Worker struct {
 // Preparation is how far a worker is with the environment of a function, which holds
 // the packages that it depends on.
 type Preparation struct {
-	Function FunctionID       `json:"function_id"`
+	Function FunctionID       `json:"function_id,omitempty"`
 	State    PreparationState `json:"state"`
 	Text     string           `json:"text,omitempty"`    // what is being done, or why it cannot be made
 	Python   string           `json:"python,omitempty"`  // version of the interpreter that it is for
 	Took     time.Duration    `json:"took_ns,omitempty"` // to make it
 	Missing  []string         `json:"missing,omitempty"` // of a Check: imports that were not found
+	// Interpreter is the path of one that does not start (failed), or starts again
+	// (ready), where it is not a function's environment that is told of.
+	Interpreter string `json:"interpreter,omitempty"`
+}
+
+// Same reports whether both tell of the same environment, or interpreter.
+func (p Preparation) Same(other Preparation) bool {
+	return p.Function == other.Function && p.Interpreter == other.Interpreter
 }
 
 // PreparationState says how a Preparation stands.

@@ -188,6 +188,9 @@ func (a *Agent) join() {
 	if a.draining {
 		a.up(core.UpDrain{})
 	}
+	if heeder, ok := a.cfg.Runner.(Heeder); ok {
+		heeder.Heed(a.inbox.prepare)
+	}
 }
 
 // beat says that the worker lives, and which tasks it has entered since. Nobody
@@ -246,6 +249,12 @@ func (a *Agent) obey(msg core.Down) {
 	case core.DownRegister:
 		a.join()
 	}
+}
+
+// Heeder is a Runner that tells of interpreters that do not start, and that start again.
+type Heeder interface {
+	// Heed has tell hear of it, at first of those that do not start now.
+	Heed(tell func(core.Preparation))
 }
 
 // Preparer is a Runner that makes the environments of functions.

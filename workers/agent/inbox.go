@@ -83,7 +83,7 @@ func (i inbox) progress(lease core.Lease, p core.Progress) {
 
 func (i inbox) prepare(p core.Preparation) {
 	i.put(func() {
-		i.box.prepared = slices.DeleteFunc(i.box.prepared, func(old core.Preparation) bool { return old.Function == p.Function })
+		i.box.prepared = slices.DeleteFunc(i.box.prepared, func(old core.Preparation) bool { return old.Same(p) })
 		i.box.prepared = append(i.box.prepared, p)
 	}, true)
 }

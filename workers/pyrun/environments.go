@@ -93,7 +93,7 @@ func (p *Pool) environment(base core.Interpreter, dependencies []string, again b
 // Prepare makes the environment of a function before its first call; tell hears how
 // far that is, at least once, from the pool's goroutines. It must not block.
 func (p *Pool) Prepare(f *core.Function, tell func(core.Preparation)) {
-	base, fit := p.baseFor(call{Assignment: core.Assignment{Function: f}})
+	base, fit := p.baseFor(call{Assignment: core.Assignment{Function: f}}, p.config.Interpreters)
 	told := core.Preparation{Function: f.ID, Python: base.Version}
 	switch {
 	case !fit:
@@ -131,7 +131,7 @@ print("\n" + json.dumps([name for name in sys.argv[1:] if not found(name)]))
 // Look tells which modules a function would not find: in its environment where that is
 // made, else in the interpreter.
 func (p *Pool) Look(f *core.Function, imports []string, tell func(core.Preparation)) {
-	base, fit := p.baseFor(call{Assignment: core.Assignment{Function: f}})
+	base, fit := p.baseFor(call{Assignment: core.Assignment{Function: f}}, p.config.Interpreters)
 	told := core.Preparation{Function: f.ID, Python: base.Version, State: core.Unprepared, Text: "no Python of this worker fits"}
 	if !fit {
 		tell(told)
@@ -334,7 +334,9 @@ func (s *slot) leave(err error) bool {
 			alone = append(p.giveUp(e, err), s.rest...)
 			s.rest = nil
 		}
-		s.python = p.config.Python
+		if s.given == nil { // else it is that of the next calls
+			s.python = p.config.Python
+		}
 	}
 	p.mu.Unlock()
 	if e == nil {

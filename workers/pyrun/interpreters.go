@@ -50,12 +50,15 @@ func (p *Pool) sort(calls []call) (parts []pending, refused []refusal) {
 
 // place says where a call runs: on which interpreter, and in which environment.
 func (p *Pool) place(c call) (pending, error) {
-	base, fit := p.baseFor(c)
+	base, fit := p.baseFor(c, p.healthy())
+	if !fit {
+		base, fit = p.baseFor(c, p.config.Interpreters)
+	}
 	switch {
 	case !fit:
 		return pending{}, p.noFit(c.Function)
 	case len(c.Function.Dependencies) == 0:
-		return pending{python: base.Path}, nil
+		return pending{python: base.Path}, p.hopeless(base)
 	case p.config.Environments == nil:
 		return pending{}, fmt.Errorf("%s depends on packages, and %s", c.Function.Name, noEnvironments)
 	}
@@ -66,11 +69,10 @@ func (p *Pool) place(c call) (pending, error) {
 	return pending{python: e.python, needs: e}, nil
 }
 
-// baseFor is the first interpreter that fits a call. One that loads pickled arguments
+// baseFor is the first interpreter of a list that fits a call. One that loads pickled arguments
 // is preferred where it takes that.
-func (p *Pool) baseFor(c call) (core.Interpreter, bool) {
+func (p *Pool) baseFor(c call, list []core.Interpreter) (core.Interpreter, bool) {
 	needs := c.Function.Needs()
-	list := p.config.Interpreters
 	if c.Codec == core.Dill && !needs.Dill {
 		with := needs
 		with.Dill = true

@@ -50,6 +50,10 @@ type Pool struct {
 	errandBell chan struct{} // capacity 1: there are new errands
 
 	environments map[string]*environment // by key; guarded by mu
+	ailing       map[string]*ailment     // by path of the interpreter; guarded by mu
+	ailBell      chan struct{}           // capacity 1: ailing has changed
+	heed         func(core.Preparation)  // see Heed; nil for nobody
+	patience     time.Duration           // ailPatience, but in tests
 
 	rubbish sync.WaitGroup // what is being removed
 
@@ -86,7 +90,7 @@ func NewPool(c Config) (*Pool, error) {
 		c.Logger.Warn("functions run as root", "why", bounds.why)
 	}
 	p := &Pool{config: c, env: env, bounds: bounds, ready: make(chan struct{}), forks: make(chan func()), follows: map[core.TaskID]bool{},
-		errandBell: make(chan struct{}, 1), environments: map[string]*environment{}}
+		errandBell: make(chan struct{}, 1), environments: map[string]*environment{}, ailing: map[string]*ailment{}, ailBell: make(chan struct{}, 1), patience: ailPatience}
 	if c.Sandbox == Bwrap {
 		if p.jail, err = newJail(c, env, bounds.users.one()); err != nil {
 			return nil, err
@@ -138,6 +142,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		group.Go(func() error { s.run(); return nil })
 	}
 	group.Go(func() error { return p.runErrands(ctx) })
+	group.Go(func() error { return p.retryAiling(ctx) })
 	<-ctx.Done()
 	p.stop()
 	err = group.Wait()
@@ -201,7 +206,9 @@ func (p *Pool) Start(batch []core.Assignment, sink Sink) {
 // match hands waiting batches to idle slots. p.mu is held.
 func (p *Pool) match() {
 	for len(p.idle) > 0 {
-		at := slices.IndexFunc(p.queue, func(b pending) bool { return !b.waits() })
+		at := slices.IndexFunc(p.queue, func(b pending) bool {
+			return !b.waits() && (len(p.ailing) == 0 || !p.ails(b.python, time.Now()))
+		})
 		if at < 0 {
 			return
 		}

@@ -169,6 +169,9 @@ func (s *slot) spawn() {
 }
 
 func (s *slot) startFailed(err error) {
+	if s.shun(err) {
+		return
+	}
 	s.backoff = min(max(2*s.backoff, minBackoff), maxBackoff)
 	s.retry = time.Now().Add(s.backoff)
 	s.pool.note(hello{}, err)
@@ -333,6 +336,7 @@ func (s *slot) welcome(payload []byte) error {
 	s.ch.weigh()
 	s.pool.note(h, nil)
 	s.pool.alive(s.ch.python)
+	s.pool.recovered(s.ch.python)
 	for name, why := range s.pool.lacks(h.Lacking) {
 		s.log.Warn("a module cannot be preloaded; functions that import it will fail the same way", "module", name, "why", clip(why, maxMessage))
 	}

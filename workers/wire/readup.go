@@ -69,7 +69,7 @@ func ReadUp(m Message, limits Limits) (Said, error) {
 func (r *reader) preparation() (p core.Preparation) {
 	start := r.pos
 	r.value(&p)
-	if r.err == nil && (r.pos-start > maxCard || p.Function == "" || p.State != core.Preparing && p.State != core.Prepared && p.State != core.Unprepared) {
+	if r.err == nil && (r.pos-start > maxCard || (p.Function == "") == (p.Interpreter == "") || p.State != core.Preparing && p.State != core.Prepared && p.State != core.Unprepared) {
 		r.fail("this says nothing of an environment")
 	}
 	return p

@@ -57,6 +57,7 @@ var samples = []struct {
 	{name: "NEEDBODY", up: NeedBody{[]string{"ab12"}}},
 	{name: "WORK", up: Work{Seen: 4, Counts: true}},
 	{name: "PREPARED", up: core.UpPrepared{Preparation: core.Preparation{Function: "f-2", State: core.Preparing, Text: "Collecting numpy", Python: "3.11.2"}}},
+	{name: "PREPARED, of an interpreter", up: core.UpPrepared{Preparation: core.Preparation{Interpreter: "/opt/py", State: core.Unprepared, Text: "exit status 7", Python: "3.12.1"}}},
 	{name: "OUTPUT", up: core.UpOutput{Printed: []core.Printed{{
 		Lease: lease1, Ran: 120 * time.Millisecond, Piece: core.Piece{Attempt: 1, Stream: core.Stdout, Offset: 3, Times: []core.Tick{{3, 118}}, Data: []byte("ho\n")},
 	}}}},
