@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"faasctl/core"
 	"faasctl/httpapi/client"
@@ -198,7 +199,7 @@ func TestSubmitEachSurvivesCuts(t *testing.T) {
 	st, ctx := start(t), context.Background()
 	st.function("f")
 	at, cuts := cutting(t, st.server.URL(), 1111, times)
-	c, err := client.New(client.Config{URL: at})
+	c, err := client.New(client.Config{URL: at, Patience: 5 * time.Minute})
 	must(t, err)
 	defer c.Close()
 	var asked atomic.Int64

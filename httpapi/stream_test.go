@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"faasctl/core"
 	"faasctl/httpapi/client"
@@ -37,7 +38,7 @@ func TestClientSubmitsEach(t *testing.T) {
 	st, ctx := start(t), context.Background()
 	st.function("f")
 	at, _ := forgetful(t, st.server.URL(), 3)
-	c, err := client.New(client.Config{URL: at})
+	c, err := client.New(client.Config{URL: at, Patience: 5 * time.Minute})
 	must(t, err)
 	defer c.Close()
 	var ids []core.TaskID
