@@ -13,7 +13,7 @@ import (
 // What a part does when all of a batch was gathered stands below its line "--- flush";
 // that of all parts of a script becomes its function flush.
 var parts = []string{
-	"base", "text", "clock", "many", "drain", "into", "hash", "class", "holds", "index", "events", "observe",
+	"base", "text", "clock", "many", "drain", "into", "hash", "class", "record", "holds", "index", "events", "observe",
 	"awaken", "depth", "lines", "unpark", "uncap", "unthrottle", "running", "refund", "dead", "history", "finish",
 	"journal", "overdue", "cancelone", "forget", "giveback", "policy",
 }

@@ -39,7 +39,7 @@ var keyEndings = map[string]string{
 	"counters":         "counters",         // hash of totals and of the stream's state
 	"counters_of":      "n:",               // family, function id: hash of its totals
 	"marks":            "marks",            // list of stream ids, one per so many events, for trimming
-	"reap":             "reap",             // hash: run id of the server, last reap, floor, generation and its time
+	"reap":             "reap",             // hash: run id of the server, last reap, floor, generation and its time, layout
 	"hint_work":        "hint:work",        // channel
 	"hint_ended":       "hint:ended",       // channel
 	"hint_cancel":      "hint:cancel",      // channel

@@ -14,11 +14,11 @@ func planted(part string) string {
 }
 
 // partOf are the parts that the bugs are in.
-var partOf = map[string]string{"fence": "holds", "index": "index", "queue": "lines", "epoch": "clock"}
+var partOf = map[string]string{"fence": "holds", "index": "index", "queue": "lines", "epoch": "record"}
 
 var bugs = map[string]string{
 	// The fence is off: whoever held a task once may settle it, even when it ended.
-	"fence": `holds = function(r) return r[1] and 'ok' or 'stale' end`,
+	"fence": `holds = function(r) return r.st and 'ok' or 'stale' end`,
 	// An index entry is forgotten: that of completed tasks.
 	"index": `local planted = enter; enter = function(state, id, score)
 	if state ~= 'COMPLETED' then planted(state, id, score) end end`,
@@ -26,8 +26,6 @@ var bugs = map[string]string{
 	"queue": `local planted = line_up; line_up = function(queue, priority, fn, id)
 	if not string.find('012', string.sub(redis.sha1hex(id), 1, 1)) then planted(queue, priority, fn, id) end end`,
 	// An attempt is made without raising the epoch.
-	"epoch": `local planted = call; call = function(command, key, ...)
-	local answer = planted(command, key, ...)
-	if command == 'HSET' and select(1, ...) == 'st' and select(2, ...) == 'RUNNING' then planted('HSET', key, 'ep', 1) end
-	return answer end`,
+	"epoch": `local planted = keep; keep = function(id, record)
+	planted(id, (string.gsub(record, '^RUNNING\t%d+', 'RUNNING\t1'))) end`,
 }

@@ -26,9 +26,14 @@ func (p *present) begin(ctx context.Context, s *Store) error {
 	if err != nil {
 		return err
 	}
-	if fresh, err := s.client.HSetNX(ctx, s.keys.reap(), "gen", uuid.NewString()).Result(); err != nil {
+	fresh, err := s.client.HSetNX(ctx, s.keys.reap(), "gen", uuid.NewString()).Result()
+	if err != nil {
 		return err
-	} else if fresh {
+	}
+	if err := s.adopt(ctx, fresh); err != nil {
+		return err
+	}
+	if fresh {
 		if err := s.client.HSet(ctx, s.keys.reap(), "since", clock.UnixMilli()).Err(); err != nil {
 			return err
 		}

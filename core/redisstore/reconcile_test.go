@@ -2,6 +2,9 @@ package redisstore
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -175,7 +178,9 @@ func TestATaskThatIsNotForgottenIsFound(t *testing.T) {
 	id := b.submit(1)[0]
 	b.settle(outcome(b.claim(1)[0].Lease, core.Completed))
 	b.must(b.raw().Del(b.ctx, b.keys.base+"done:COMPLETED").Err())
-	b.must(b.raw().HSet(b.ctx, b.keys.task(id), "tf", time.Now().Add(-2*time.Hour).UnixMilli()).Err())
+	record := strings.Split(b.raw().Get(b.ctx, b.keys.task(id)).Val(), "\t")
+	record[slices.Index(recordHead, "tf")] = strconv.FormatInt(time.Now().Add(-2*time.Hour).UnixMilli(), 10)
+	b.must(b.raw().Set(b.ctx, b.keys.task(id), strings.Join(record, "\t"), 0).Err())
 	if n := b.pass(); n != 1 {
 		t.Fatalf("%d repairs", n)
 	}

@@ -6,34 +6,56 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"faasctl/core"
 )
 
-// recordFields are the fields of a record that a core.Task shows, in the order
-// in which readRecord takes them. scripts/parts/base.lua names them all.
-var recordFields = []string{"st", "fn", "co", "q", "pr", "ep", "cl", "at", "de", "wo", "ca", "fk", "ts", "td", "tc", "tb", "tf", "ft", "ra", "tx", "pg"}
+// recordHead are the fields at the head of a record, recordTail those at the beginning of
+// its tail; others follow by name. scripts/parts/record.lua tells how they are parted.
+var (
+	recordHead = []string{"st", "ep", "cl", "di", "tc", "at", "tb", "wo", "tf", "ts"}
+	recordTail = []string{"fn", "co", "q", "pr"}
+	recordText = strings.NewReplacer(`\\`, `\`, `\t`, "\t", `\n`, "\n")
+)
 
-// readRecord makes a Task of the values of recordFields; its ID is "" when
-// there is no such record.
-func readRecord(id core.TaskID, values []any) core.Task {
-	text := func(i int) string { word, _ := values[i].(string); return word }
-	number := func(i int) int64 { n, _ := strconv.ParseInt(text(i), 10, 64); return n }
-	at := func(i int) time.Time { return instant(number(i)) }
-	if len(values) != len(recordFields) || text(0) == "" {
+// openRecord takes a record apart. It returns nil for what is none.
+func openRecord(record string) map[string]string {
+	head, tail, ok := strings.Cut(record, "\n")
+	first, rest := strings.Split(head, "\t"), strings.Split(tail, "\t")
+	if !ok || len(first) != len(recordHead) || len(rest) < len(recordTail) || (len(rest)-len(recordTail))%2 != 0 {
+		return nil
+	}
+	fields := make(map[string]string, len(first)+len(rest))
+	for i, value := range first {
+		fields[recordHead[i]] = recordText.Replace(value)
+	}
+	for i, name := range recordTail {
+		fields[name] = recordText.Replace(rest[i])
+	}
+	for i := len(recordTail); i < len(rest); i += 2 {
+		fields[rest[i]] = recordText.Replace(rest[i+1])
+	}
+	return fields
+}
+
+// readRecord makes a Task of a record; its ID is "" when there is no such record.
+func readRecord(id core.TaskID, value any) core.Task {
+	record, _ := value.(string)
+	f := openRecord(record)
+	number := func(name string) int64 { n, _ := strconv.ParseInt(f[name], 10, 64); return n }
+	at := func(name string) time.Time { return instant(number(name)) }
+	if f["st"] == "" {
 		return core.Task{}
 	}
 	t := core.Task{
-		ID: id, State: core.State(text(0)), Function: core.FunctionID(text(1)), Codec: core.Codec(text(2)),
-		Queue: text(3), Priority: int(number(4)), Epoch: number(5), Claim: text(6), Attempt: int(number(7)),
-		Deliveries: int(number(8)), Worker: core.WorkerID(text(9)), Failure: core.FailureKind(text(11)),
-		Submitted: at(12), Claimed: at(14), Started: at(15), Finished: at(16), Type: text(17), RetriedAs: core.TaskID(text(18)), Expires: at(19),
+		ID: id, State: core.State(f["st"]), Function: core.FunctionID(f["fn"]), Codec: core.Codec(f["co"]),
+		Queue: f["q"], Priority: int(number("pr")), Epoch: number("ep"), Claim: f["cl"], Attempt: int(number("at")),
+		Deliveries: int(number("de")), Worker: core.WorkerID(f["wo"]), Failure: core.FailureKind(f["fk"]),
+		Submitted: at("ts"), Claimed: at("tc"), Started: at("tb"), Finished: at("tf"), Type: f["ft"], RetriedAs: core.TaskID(f["ra"]), Expires: at("tx"),
 	}
-	t.Progress = readProgress(text(20))
-	t.Cancelling = text(10) == "1" && !t.State.Terminal()
+	t.Progress = readProgress(f["pg"])
+	t.Cancelling = f["ca"] == "1" && !t.State.Terminal()
 	if t.State == core.Delayed {
-		t.Due = at(13)
+		t.Due = at("td")
 	}
 	return t
 }
@@ -74,20 +96,22 @@ func instant(ms int64) time.Time {
 func (s *Store) records(ctx context.Context, op string, ids []core.TaskID) ([]core.Task, error) {
 	tasks := make([]core.Task, len(ids))
 	err := parcels(len(ids), small, func(from, to int) error {
-		answers := make([]*redis.SliceCmd, to-from)
-		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i := range answers {
-				answers[i] = p.HMGet(ctx, s.keys.task(ids[from+i]), recordFields...)
-			}
-			return nil
-		})
+		values, err := s.client.MGet(ctx, s.recordKeys(ids[from:to])...).Result()
 		if err != nil {
 			return s.failed(op, ctx, err)
 		}
-		for i, answer := range answers {
-			tasks[from+i] = readRecord(ids[from+i], answer.Val())
+		for i, value := range values {
+			tasks[from+i] = readRecord(ids[from+i], value)
 		}
 		return nil
 	})
 	return tasks, err
+}
+
+func (s *Store) recordKeys(ids []core.TaskID) []string {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = s.keys.task(id)
+	}
+	return names
 }

@@ -17,10 +17,10 @@ var scaleFinished = flags.Int("scale.finished", 1_000_000, "finished tasks of Be
 // ARGV holds the template's id and those to be made.
 var alike = redis.NewScript(`
 local task, spec, result, all, index, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local record, asked, ended = redis.call('HGETALL', task .. ARGV[1]), redis.call('GET', spec .. ARGV[1]), redis.call('GET', result .. ARGV[1])
+local record, asked, ended = redis.call('GET', task .. ARGV[1]), redis.call('GET', spec .. ARGV[1]), redis.call('GET', result .. ARGV[1])
 for i = 2, #ARGV do
   local id = ARGV[i]
-  redis.call('HSET', task .. id, unpack(record))
+  redis.call('SET', task .. id, record)
   redis.call('SET', spec .. id, asked)
   redis.call('SET', result .. id, ended)
   redis.call('ZADD', all, 0, id)

@@ -15,10 +15,10 @@ var sources embed.FS
 
 // scripts holds every Lua script, ready to run by its hash.
 type scripts struct {
-	submit, claim, renew, settle, release, reap, orphan, promote, cancel, gc *redis.Script
-	putFunction, getFunction, removeFunction, setPolicy, announce, reconcile *redis.Script
-	expire, pauseQueue, forgetFunction, oldest, standing, follow, print      *redis.Script
-	putOperation, undoOperation, undoStep, stepCancel, stepPurge, stepRetry  *redis.Script
+	submit, claim, renew, settle, release, reap, orphan, promote, cancel, gc     *redis.Script
+	putFunction, getFunction, removeFunction, setPolicy, announce, reconcile     *redis.Script
+	expire, pauseQueue, forgetFunction, migrate, oldest, standing, follow, print *redis.Script
+	putOperation, undoOperation, undoStep, stepCancel, stepPurge, stepRetry      *redis.Script
 }
 
 // loadScripts composes each script.
@@ -35,7 +35,7 @@ func editScripts(edit func(string) string) scripts {
 		stepCancel: load("stepcancel"), stepPurge: load("steppurge"),
 		stepRetry:   load("stepretry", "submit"),
 		putFunction: load("putfunction"), setPolicy: load("setpolicy"), getFunction: load("getfunction"), removeFunction: load("removefunction"),
-		announce: load("announce"), reconcile: load("reconcile"), forgetFunction: load("forgetfunction"),
+		announce: load("announce"), migrate: load("migrate"), reconcile: load("reconcile"), forgetFunction: load("forgetfunction"),
 		standing: load("standing"),
 		follow:   load("follow"), print: load("print"),
 	}

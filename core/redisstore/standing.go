@@ -12,9 +12,6 @@ import (
 func (s *Store) Standing(ctx context.Context, id core.TaskID) (core.Standing, error) {
 	const op, answers = "look at a task", 14
 	args := []any{s.cfg.KeepEvents, string(id), core.LookAhead}
-	for _, name := range recordFields {
-		args = append(args, name)
-	}
 	answer, err := s.run(ctx, op, s.scripts.standing, args...)
 	if err != nil {
 		return core.Standing{}, err
@@ -26,9 +23,8 @@ func (s *Store) Standing(ctx context.Context, id core.TaskID) (core.Standing, er
 	if !ok || len(a) != answers {
 		return core.Standing{}, broken(op, "the script answered with %T", answer)
 	}
-	record, _ := a[1].([]any)
 	counters := pairs(a[12])
-	task := readRecord(id, record)
+	task := readRecord(id, a[1])
 	envelope, ok := a[13].(string)
 	if !ok {
 		return core.Standing{}, broken(op, "the spec of task %s is missing", id)

@@ -56,19 +56,18 @@ const lookedAt = 16
 // longestWait is how long the first of ids has waited for a worker. A delayed task
 // waits only since it was due, so that the lowest id need not be the first.
 func (s *Store) longestWait(ctx context.Context, ids []string, now time.Time) (time.Duration, error) {
-	times := make([]*redis.SliceCmd, len(ids))
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, id := range ids {
-			times[i] = p.HMGet(ctx, s.keys.task(core.TaskID(id)), "ts", "td")
-		}
-		return nil
-	})
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	records, err := s.client.MGet(ctx, s.recordKeys(taskIDs(ids))...).Result()
 	if err != nil {
 		return 0, err
 	}
 	longest := time.Duration(0)
-	for _, one := range times {
-		if since := max(asNumber(one.Val()[0]), asNumber(one.Val()[1])); since > 0 {
+	for _, one := range records {
+		record, _ := one.(string)
+		f := openRecord(record)
+		if since := max(asNumber(f["ts"]), asNumber(f["td"])); since > 0 {
 			longest = max(longest, now.Sub(time.UnixMilli(since)))
 		}
 	}

@@ -272,10 +272,14 @@ const firstPart = 16 << 10
 // result of what has ended by then is there.
 func (s *Store) Outcomes(ctx context.Context, ids []core.TaskID) ([]core.Task, []*core.Result, error) {
 	const op = "read results"
-	records, starts := make([]*redis.SliceCmd, len(ids)), make([]*redis.StringCmd, len(ids))
+	if len(ids) == 0 {
+		return nil, nil, nil
+	}
+	var records *redis.SliceCmd
+	starts := make([]*redis.StringCmd, len(ids))
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		records = p.MGet(ctx, s.recordKeys(ids)...)
 		for i, id := range ids {
-			records[i] = p.HMGet(ctx, s.keys.task(id), recordFields...)
 			starts[i] = p.GetRange(ctx, s.keys.result(id), 0, firstPart-1)
 		}
 		return nil
@@ -285,7 +289,7 @@ func (s *Store) Outcomes(ctx context.Context, ids []core.TaskID) ([]core.Task, [
 	}
 	tasks, results := make([]core.Task, len(ids)), make([]*core.Result, len(ids))
 	for i, id := range ids {
-		tasks[i] = readRecord(id, records[i].Val())
+		tasks[i] = readRecord(id, records.Val()[i])
 		envelope, err := starts[i].Bytes()
 		if err != nil {
 			return nil, nil, s.failed(op, ctx, err)

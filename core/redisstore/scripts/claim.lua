@@ -6,7 +6,7 @@
 -- (see parts/awaken.lua): so it is looked at once and not by every claim. A claim that is
 -- repeated under the same id answers with the same tasks.
 --
--- uses     text clock drain into hash index events awaken depth unthrottle running overdue
+-- uses     text clock drain into hash record index events awaken depth unthrottle running overdue
 -- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] claim id, [3] dispatcher, [4] at most so many,
 --          [5] lease in ms, [6] how long the claim is remembered, in ms,
@@ -42,8 +42,8 @@ end
 local repeated = call('GET', K.claim .. claim)
 if repeated then
   for id in string.gmatch(repeated, '[^,]+') do
-    local r = call('HMGET', K.task .. id, 'st', 'cl', 'ep', 'at')
-    if r[1] == 'RUNNING' and r[2] == claim then taken[#taken + 1] = {id, r[3], r[4] or '0'} end
+    local r = fields(id)
+    if r.st == 'RUNNING' and r.cl == claim then taken[#taken + 1] = {id, r.ep, r.at == '' and '0' or r.at} end
   end
   return answer()
 end
@@ -90,23 +90,29 @@ local function charge(needs, n)
 end
 
 -- accept claims those of ids, out of a queue, that are still queued and returns how many.
+local held = {} -- the new record of those that are alike
 local function accept(queue, ids)
   local n = 0
+  fetch(ids)
   for _, id in ipairs(ids) do
-    local key = K.task .. id
-    local r = call('HMGET', key, 'st', 'fn', 'ep', 'at', 'tx')
-    if r[1] == 'QUEUED' and r[5] and tonumber(r[5]) <= now then
+    local r = fields(id)
+    if r.st == 'QUEUED' and r.tx and tonumber(r.tx) <= now then
       overdue(id, 'QUEUED', ARGV[8])
-    elseif r[1] == 'QUEUED' then
-      if r[5] then into(leaving, K.expiry, id) end
-      runs(r[2], 1)
-      local epoch = text((tonumber(r[3]) or 0) + 1)
-      call('HSET', key, 'st', 'RUNNING', 'ep', epoch, 'cl', claim, 'di', dispatcher, 'tc', NOW)
+    elseif r.st == 'QUEUED' then
+      if r.tx then into(leaving, K.expiry, id) end
+      runs(r.fn, 1)
+      local epoch, record = text((tonumber(r.ep) or 0) + 1), held[r]
+      if not record then
+        record = close_record('RUNNING', epoch, claim, plain(dispatcher), NOW, r.at, r.tb, plain(r.wo), r.tf, r.ts, r.tail)
+        held[r] = record
+      end
+      keep(id, record)
       leave('QUEUED', id)
       depth(queue, -1)
       enter('RUNNING', id, until_)
-      event(nil, 'task.claimed', id, r[2], nil, dispatcher, r[4])
-      taken[#taken + 1] = {id, epoch, r[4] or '0'}
+      local attempt = r.at == '' and '0' or r.at
+      event(nil, 'task.claimed', id, r.fn, nil, dispatcher, attempt)
+      taken[#taken + 1] = {id, epoch, attempt}
       n = n + 1
     end
   end

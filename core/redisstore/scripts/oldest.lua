@@ -3,7 +3,7 @@
 -- submission, so that its head is its oldest. What was cancelled or has expired
 -- stays in its line until a claim skips it, and is passed over here as well.
 --
--- uses     into hash
+-- uses     into hash record
 -- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] at most so many classes of a queue, those without
 --          a turn for longest first, [3] at most so many entries of a line,
@@ -19,8 +19,8 @@ local function head(line)
     for _, id in ipairs(ids) do
       if budget <= 0 then return nil end
       budget = budget - 1
-      local r = call('HMGET', K.task .. id, 'st', 'ts', 'td')
-      if r[1] == 'QUEUED' then return math.max(tonumber(r[2]) or 0, tonumber(r[3]) or 0) end
+      local r = fields(id)
+      if r.st == 'QUEUED' then return math.max(tonumber(r.ts) or 0, tonumber(r.td) or 0) end
     end
     if #ids < step then return nil end
     from, step = from + step, math.min(4 * step, 128)

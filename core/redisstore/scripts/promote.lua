@@ -1,7 +1,7 @@
 -- promote.lua queues the delayed tasks whose time has come, and lets classes take
 -- part again whose rate allows the next task.
 --
--- uses     clock drain index lines unthrottle
+-- uses     clock drain record index lines unthrottle
 -- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] at most so many
 -- returns  how many tasks, and ms until the next task or class is due (0 = there
@@ -11,13 +11,14 @@ unpark_due()
 local key = K.index .. 'DELAYED'
 local due = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, tonumber(ARGV[2]))
 
+fetch(due)
 for _, id in ipairs(due) do
   leave('DELAYED', id)
-  local r = call('HMGET', K.task .. id, 'st', 'q', 'pr', 'fn')
-  if r[1] == 'DELAYED' then
-    call('HSET', K.task .. id, 'st', 'QUEUED')
+  local r = fields(id)
+  if r.st == 'DELAYED' then
+    change(id, {st = 'QUEUED'})
     enter('QUEUED', id, 0)
-    line_up(r[2], r[3], r[4], id)
+    line_up(r.q, r.pr, r.fn, id)
   end
 end
 flush(false)

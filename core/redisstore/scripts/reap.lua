@@ -3,7 +3,7 @@
 -- renew: when its run id differs or nobody has reaped for long (or ever), a floor is set
 -- before which nothing is reaped.
 --
--- uses     clock drain index giveback
+-- uses     clock drain record index giveback
 -- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2]–[5] see giveback.lua, [6] grace in ms,
 --          [7] at most so many, [8] a reap older than so many ms tells of an outage,
@@ -26,8 +26,9 @@ local generation = call('HGET', K.reap, 'gen')
 if now < floor then return {0, generation, run} end
 
 local lapsed = call('ZRANGEBYSCORE', K.index .. 'RUNNING', '-inf', now, 'LIMIT', 0, tonumber(ARGV[7]))
+fetch(lapsed)
 for _, id in ipairs(lapsed) do
-  if call('HGET', K.task .. id, 'st') == 'RUNNING' then give_back(id, true) else leave('RUNNING', id) end
+  if fields(id).st == 'RUNNING' then give_back(id, true) else leave('RUNNING', id) end
 end
 flush(true)
 return {#lapsed, generation, run}

@@ -2,7 +2,7 @@
 -- repairs them: the record is right. Each thing is looked at and repaired in one
 -- step, so that transitions, which are scripts as well, are never mistaken for damage.
 --
--- uses     clock drain hash class awaken unpark uncap
+-- uses     clock drain hash class record awaken unpark uncap
 -- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] what to look at, [3] lease in ms that a task gets
 --          whose lease is not known, [4] and [5] for how many ms completed and
@@ -57,7 +57,7 @@ local function forgettable(id, state, finished)
   local border = now - tonumber(state == 'FAILED' and ARGV[5] or ARGV[4])
   if not finished or finished > border then return end
   local first = call('LINDEX', line, 0)
-  local oldest = first and tonumber(call('HGET', K.task .. first, 'tf'))
+  local oldest = first and tonumber(fields(first).tf)
   if first and (not oldest or oldest <= border) then return end -- gc is busy
   call('LPUSH', line, id)
   repaired('done', id)
@@ -68,29 +68,29 @@ end
 local uncounted = false
 
 local function record(id)
-  local f = call('HMGET', K.task .. id, 'st', 'fn', 'q', 'pr', 'td', 'tx', 'tf', 'fk', 'ra')
-  local state, fn = f[1], f[2]
+  local f = fields(id)
+  local state, fn = f.st, f.fn
   if not state then return end
   should(K.all, id, 0, 'all')
-  local score = {DELAYED = f[5] or now, RUNNING = now + tonumber(ARGV[3])}
+  local score = {DELAYED = f.td or now, RUNNING = now + tonumber(ARGV[3])}
   for _, s in ipairs(STATES) do should(K.index .. s, id, s == state and (score[s] or 0) or nil, s) end
   local failed = state == 'FAILED' and 0 or nil
   should(K.failed_of .. fn, id, failed, 'failed-of')
-  local dead = failed and f[8] ~= 'expired' and not f[9] and 0 or nil
+  local dead = failed and f.fk ~= 'expired' and not f.ra and 0 or nil
   should(K.dead, id, dead, 'dead')
   should(K.dead_of .. fn, id, dead, 'dead-of')
-  should(K.expiry, id, (state == 'QUEUED' or state == 'DELAYED') and f[6] or nil, 'expiry')
+  should(K.expiry, id, (state == 'QUEUED' or state == 'DELAYED') and f.tx or nil, 'expiry')
   if state == 'QUEUED' then
-    local class = class_of(f[4], fn)
-    local line = K.line .. hash(f[3]) .. ':' .. class
+    local class = class_of(f.pr, fn)
+    local line = K.line .. hash(f.q) .. ':' .. class
     if not in_line(line, id) then
-      if call('LPUSH', line, id) == 1 then awaken(f[3], class) end
+      if call('LPUSH', line, id) == 1 then awaken(f.q, class) end
       call('PUBLISH', K.hint_work, '')
       repaired('line', id)
       uncounted = true
     end
   elseif state ~= 'DELAYED' and state ~= 'RUNNING' then
-    forgettable(id, state, tonumber(f[7]))
+    forgettable(id, state, tonumber(f.tf))
   end
 end
 
@@ -104,7 +104,7 @@ end
 -- queue_of finds the name of the queue that a line belongs to.
 local function queue_of(h, line)
   for _, id in ipairs(call('LRANGE', line, 0, 9)) do
-    local queue = call('HGET', K.task .. id, 'q')
+    local queue = fields(id).q
     if queue and hash(queue) == h then return queue end
   end
 end
@@ -148,8 +148,9 @@ end
 local function tally(state, name)
   local counts = {}
   for _, id in ipairs(call('ZRANGE', K.index .. state, 0, -1)) do
-    local r = call('HMGET', K.task .. id, 'st', name)
-    if r[1] == state then counts[r[2]] = (counts[r[2]] or 0) + 1 end
+    local r = fields(id)
+    if r.st == state then counts[r[name]] = (counts[r[name]] or 0) + 1 end
+    release(id)
   end
   return counts
 end

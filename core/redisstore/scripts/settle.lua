@@ -1,7 +1,7 @@
 -- settle.lua ends leases with what came of them. A task whose cancel was asked
 -- for becomes CANCELLED whatever the outcome says.
 --
--- uses     text clock drain into holds index events running history finish
+-- uses     text clock drain into record holds index events running history finish
 -- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] result envelope of a cancelled task, [3] a JSON
 --          array of forms, which most leases of a batch share: epoch, claim id,
@@ -23,17 +23,14 @@ for n, form in ipairs(cjson.decode(ARGV[3])) do forms[text(n)] = form end
 local function start(id, r, elapsed)
   r.at = text((tonumber(r.at) or 0) + 1)
   r.tb = math.max(r.tc, now - math.floor(elapsed / 1000))
-  r.changed = true
   event('started', 'task.started', id, r.fn, r.wo, r.di, r.at)
 end
 
 -- again makes a failed task wait for its next attempt. Its claim id stays, so
 -- that the same settlement is known when it comes again.
 local function again(id, r, delay, kind, started, elapsed, detail, output)
-  local key = K.task .. id
   remember(id, 'retried', r, started and tonumber(r.at) or 0, elapsed, detail, output)
-  call('HSET', key, 'st', 'DELAYED', 'td', now + delay, 'at', r.at or 0)
-  call('HDEL', key, 'sl', 'wo', 'pn', 'di', 'tc', 'tb', 'pg')
+  change(id, {st = 'DELAYED', at = r.at, wo = '', di = '', tc = '', tb = ''}, {td = now + delay, sl = '', pn = '', pg = ''})
   leave('RUNNING', id)
   enter('DELAYED', id, now + delay)
   runs(r.fn, -1)
@@ -55,8 +52,8 @@ end
 -- retry_in is core.Spec.RetryIn: after how many ms a failed attempt is tried
 -- again, or nil.
 local function retry_in(f, attempt, kind, class, jitter)
-  if attempt > tonumber(f[1] or 0) or not worth(f[4], kind, class) then return nil end
-  local wait, last = tonumber(f[2]), tonumber(f[3])
+  if attempt > (tonumber(f.rt) or 0) or not worth(f.ro, kind, class) then return nil end
+  local wait, last = tonumber(f.rf), tonumber(f.rl)
   for _ = 2, attempt do
     if wait >= last then break end
     wait = wait * 2
@@ -65,7 +62,14 @@ local function retry_in(f, attempt, kind, class, jitter)
   return math.max(0, math.floor(wait + wait * jitter / 10))
 end
 
-local i = 4
+local ids, i = {}, 4
+while i <= #ARGV do
+  ids[#ids + 1] = ARGV[i]
+  i = i + (forms[ARGV[i + 3]][10] and 7 or 4)
+end
+fetch(ids)
+
+i = 4
 while i <= #ARGV do
   local id, elapsed, result, form = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], forms[ARGV[i + 3]]
   local output, detail, clipped = '', '', ''
@@ -75,32 +79,29 @@ while i <= #ARGV do
   end
   i = i + 4
   local worker, state, started, kind = form[3], form[4], form[5], form[7]
-  local key = K.task .. id
-  local f = call('HMGET', key, 'st', 'ep', 'cl', 'ca', 'sl', 'at', 'fn', 'wo', 'di', 'tc', 'tb', 'ts')
+  local f = fields(id)
   local verdict = holds(f, form[1], form[2])
   if verdict == 'ok' then
-    local r = {fn = f[7], at = f[6], wo = f[8], di = f[9], tc = tonumber(f[10]), tb = tonumber(f[11]), ts = tonumber(f[12]), ft = form[8]}
+    local r = {fn = f.fn, at = f.at, wo = f.wo, di = f.di, tc = tonumber(f.tc), tb = tonumber(f.tb), ft = form[8]}
     local delay = nil
-    if worker ~= '' and worker ~= r.wo then r.wo, r.changed = worker, true end
-    r.wo = r.wo or ''
-    if started and f[5] ~= '1' then start(id, r, elapsed) end
-    if f[4] == '1' and state ~= 'CANCELLED' then
+    if worker ~= '' then r.wo = worker end
+    if started and f.sl ~= '1' then start(id, r, elapsed) end
+    if f.ca == '1' and state ~= 'CANCELLED' then
       state, kind, result = 'CANCELLED', 'cancelled', ARGV[2]
     end
-    if state == 'FAILED' and (started or f[5] == '1') then
-      local p = call('HMGET', key, 'rt', 'rf', 'rl', 'ro', 'tx')
-      if p[1] then
-        r.tx = p[5]
-        delay = retry_in(p, tonumber(r.at), kind, form[9], form[6])
+    if state == 'FAILED' and (started or f.sl == '1') then
+      if f.rt then
+        r.tx = f.tx
+        delay = retry_in(f, tonumber(r.at) or 0, kind, form[9], form[6])
       end
     end
     if delay then
-      again(id, r, delay, kind, started or f[5] == '1', elapsed, detail, clipped ~= '' and clipped or output)
+      again(id, r, delay, kind, started or f.sl == '1', elapsed, detail, clipped ~= '' and clipped or output)
     else
       results[#results + 1] = K.result .. id
       results[#results + 1] = result
       if output ~= '' then call('SET', K.output .. id, output) end
-      finish(id, 'RUNNING', state, kind, r, started and elapsed or nil)
+      finish(id, 'RUNNING', state, kind, f, r, started and elapsed or nil)
     end
   end
   verdicts[#verdicts + 1] = verdict

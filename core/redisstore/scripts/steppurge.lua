@@ -1,7 +1,7 @@
 -- steppurge.lua is one step of a purge: tasks that are still dead letters are
 -- forgotten.
 --
--- uses     drain journal forget
+-- uses     drain record journal forget
 -- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] operation, [3] from, [4] to, [5] 1 = the walk has
 --          ended, then ids
@@ -12,8 +12,8 @@ local n = 0
 for i = 6, #ARGV do
   local id = ARGV[i]
   if call('ZSCORE', K.dead, id) then
-    local r = call('HMGET', K.task .. id, 'st', 'fn', 'ik')
-    forget(id, r[1], r[2], r[3])
+    local r = fields(id)
+    forget(id, r.st, r.fn, r.ik)
     n = n + 1
   end
 end

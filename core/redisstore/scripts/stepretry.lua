@@ -16,13 +16,13 @@ if not step_of(step[2], step[3]) then return 0 end
 
 -- From here on ARGV is what submit.lua would get.
 local ARGV, made = {step[1], step[8 + count]}, {}
-local fields = count > 0 and (#step - 8 - count) / count or 0
+local width = count > 0 and (#step - 8 - count) / count or 0
 for i = 1, count do
   local old = step[7 + i]
-  local first = 9 + count + (i - 1) * fields
+  local first = 9 + count + (i - 1) * width
   if call('ZSCORE', K.dead, old) then
     made[#made + 1] = {step[first], old}
-    for j = first, first + fields - 1 do ARGV[#ARGV + 1] = step[j] end
+    for j = first, first + width - 1 do ARGV[#ARGV + 1] = step[j] end
   end
 end
 

@@ -1,7 +1,7 @@
 -- submit.lua accepts tasks. An id that exists already is left alone, so that a
 -- submit whose answer was lost can be repeated.
 --
--- uses     text clock into index events lines dead
+-- uses     text clock into record index events lines dead
 -- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] a JSON array of forms, which most tasks of a batch
 --          share: function, codec, queue, priority, delay in ms, the ended task that
@@ -38,8 +38,23 @@ local function keyed(name, body)
   local used = name ~= '' and call('GET', K.key .. name)
   if not used then return nil end
   local id, before = string.match(used, '^(%S+) (%S+)$')
-  if not id or call('EXISTS', K.task .. id) == 0 then return nil end
+  if not id or not fields(id).st then return nil end
   return (before == body and '=' or '!') .. id
+end
+
+-- record_of is the record of a new task, which those of a form have in common; due is when
+-- it is, if it waits for that.
+local function record_of(f, due)
+  if not f.record then
+    local delay = due and tonumber(due) - now or 0
+    local tail = f.fn .. '\t' .. plain(f.codec) .. '\t' .. plain(f.queue) .. '\t' .. f.priority
+    f.record = close_record(due and 'DELAYED' or 'QUEUED', '', '', '', '', '', '', '', '', NOW, with_fields(tail, {
+      td = due or '', tx = f.patience > 0 and now + delay + f.patience or '', ik = f.name,
+      rt = f.retries ~= 0 and f.retries or '', rf = f.retries ~= 0 and f.first or '', rl = f.retries ~= 0 and f.last or '',
+      ro = f.retries ~= 0 and f.on or '',
+    }))
+  end
+  return f.record
 end
 
 -- Which ids exist is asked for all of them at once.
@@ -54,7 +69,6 @@ local specs = {}
 for i = 3, #ARGV, FIELDS do
   local id, f = ARGV[i], forms[ARGV[i + 3]]
   local fn, delay = f.fn, f.delay
-  local key = K.task .. id
   local answer = 1
   if f.at > 0 then delay = f.at - now end
   if not exists[id] then
@@ -71,32 +85,25 @@ for i = 3, #ARGV, FIELDS do
       if ARGV[i + 2] ~= '' then call('SET', K.args .. id, ARGV[i + 2]) end
       if delay > 0 then
         local due = text(now + delay)
-        call('HSET', key, 'st', 'DELAYED', 'fn', fn, 'co', f.codec, 'q', f.queue, 'pr', f.priority, 'ts', NOW, 'td', due)
+        keep(id, record_of(f, due))
         enter('DELAYED', id, due)
       else
-        call('HSET', key, 'st', 'QUEUED', 'fn', fn, 'co', f.codec, 'q', f.queue, 'pr', f.priority, 'ts', NOW)
+        keep(id, record_of(f))
         enter('QUEUED', id, '0')
         line_up(f.queue, f.priority, fn, id)
       end
       specs[#specs + 1] = K.spec .. id
       specs[#specs + 1] = ARGV[i + 1]
-      if f.retries ~= 0 then
-        call('HSET', key, 'rt', text(f.retries), 'rf', f.first, 'rl', f.last)
-        if f.on ~= '' then call('HSET', key, 'ro', f.on) end
-      end
       if f.name ~= '' then
         call('SET', K.key .. f.name, id .. ' ' .. f.body)
-        call('HSET', key, 'ik', f.name)
       end
       if f.patience > 0 then
-        local late = text(now + delay + f.patience)
-        call('HSET', key, 'tx', late)
-        into(entering, K.expiry, late, id)
+        into(entering, K.expiry, text(now + delay + f.patience), id)
       end
       into(entering, K.all, '0', id)
       exists[id] = true
-      if f.again ~= '' and call('EXISTS', K.task .. f.again) == 1 then
-        call('HSET', K.task .. f.again, 'ra', id)
+      if f.again ~= '' and fields(f.again).st then
+        change(f.again, {}, {ra = id})
         exhume(f.again, fn)
       end
       event('submitted', 'task.submitted', id, fn)

@@ -1,7 +1,7 @@
 -- undostep.lua is one step of the undo of a retry: new tasks that wait and were
 -- never started are cancelled, and their old ones are dead letters again.
 --
--- uses     drain dead journal cancelone
+-- uses     drain record dead journal cancelone
 -- KEYS     [1] what all keys begin with
 -- ARGV     [1] events kept, [2] operation, [3] at most so many, [4] result envelope
 --          of a cancelled task
@@ -17,20 +17,20 @@ local undone, started = 0, 0
 
 -- back makes an old task a dead letter again, unless it was run again since.
 local function back(old, new)
-  local r = call('HMGET', K.task .. old, 'ra', 'fn', 'st', 'fk')
-  if r[1] ~= new then return end
-  call('HDEL', K.task .. old, 'ra')
-  if r[3] == 'FAILED' and r[4] ~= 'expired' then bury(old, r[2]) end
+  local r = fields(old)
+  if r.ra ~= new then return end
+  change(old, {}, {ra = ''})
+  if r.st == 'FAILED' and r.fk ~= 'expired' then bury(old, r.fn) end
 end
 
 for _, pair in ipairs(part) do
   local new, old = string.match(pair, '^(.*),(.*)$')
-  local r = call('HMGET', K.task .. new, 'st', 'at')
-  if r[1] and waiting[r[1]] and tonumber(r[2] or 0) == 0 then
+  local r = fields(new)
+  if r.st and waiting[r.st] and (tonumber(r.at) or 0) == 0 then
     cancel(new, waiting, ARGV[4], '')
     back(old, new)
     undone = undone + 1
-  elseif r[1] ~= 'CANCELLED' then -- one that somebody cancelled needs no undo
+  elseif r.st ~= 'CANCELLED' then -- one that somebody cancelled needs no undo
     started = started + 1
   end
 end

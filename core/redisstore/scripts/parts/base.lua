@@ -4,7 +4,7 @@
 --
 -- KEYS   [1] what all keys begin with: the hash tag and a colon
 -- ARGV   [1] how many events the stream keeps
--- A record (K.task .. id) is a hash of short fields; empty ones are left out:
+-- A record (K.task .. id) has these fields; record.lua tells how they stand in it:
 --   st state · fn function · co codec · q queue · pr priority
 --   ep epoch · cl claim id (kept by settle, dropped by release) · di dispatcher
 --   at attempt · de deliveries · un unstarted vanished releases

@@ -1,6 +1,6 @@
 -- cancelone.lua stands before the scripts that cancel. Queues are left alone:
 -- claim skips what is no longer queued.
--- uses   depth finish
+-- uses   record depth finish
 local told = {} -- running tasks whose worker has to hear of it
 
 -- cancel ends a task that waits and marks one that runs. allowed is a set of the
@@ -9,26 +9,20 @@ local told = {} -- running tasks whose worker has to hear of it
 -- It returns cancelled, cancelling, ended, unknown or other (not in allowed, or
 -- marked before), and how often the task was started.
 local function cancel(id, allowed, result, grace)
-  local key = K.task .. id
-  local f = call('HMGET', key, 'st', 'fn', 'at', 'ts', 'q', 'ca', 'tx')
-  local state = f[1]
+  local f = fields(id)
+  local state = f.st
   if not state then return 'unknown', 0 end
-  local starts = tonumber(f[3] or 0)
+  local starts = tonumber(f.at) or 0
   if state ~= 'RUNNING' and state ~= 'QUEUED' and state ~= 'DELAYED' then return 'ended', starts end
-  if allowed and (not allowed[state] or f[6] == '1') then return 'other', starts end
+  if allowed and (not allowed[state] or f.ca == '1') then return 'other', starts end
   if state == 'RUNNING' then
-    if grace ~= '' then
-      call('HSET', key, 'ca', 1, 'cg', grace)
-    else
-      call('HSET', key, 'ca', 1)
-      if f[6] == '1' then call('HDEL', key, 'cg') end
-    end
+    change(id, {}, {ca = '1', cg = grace})
     told[#told + 1] = id
     return 'cancelling', starts
   end
-  if state == 'QUEUED' then depth(f[5], -1) end
+  if state == 'QUEUED' then depth(f.q, -1) end
   call('SET', K.result .. id, result)
-  finish(id, state, 'CANCELLED', 'cancelled', {fn = f[2], at = f[3], ts = tonumber(f[4]), tx = f[7]})
+  finish(id, state, 'CANCELLED', 'cancelled', f, {fn = f.fn, at = f.at, tx = f.tx})
   return 'cancelled', starts
 end
 

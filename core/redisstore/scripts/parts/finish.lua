@@ -1,24 +1,17 @@
 -- finish.lua: tasks that end.
--- uses   clock text index into many dead running observe events
+-- uses   text clock many into record index events observe running dead
 local gone, ended = {}, {}
 
 -- finish ends a task: state, indexes, what waiters and gc look at, the event.
--- r holds fn, at, ts, tb, wo and di of the record, tx when it waited, ft when its failure has a
--- type, and changed when at, tb or wo have to be written; run is the time it ran in microseconds, when its worker
--- measured it.
+-- f is its record; r holds fn, at, tb (a number, or nil), wo and di as they are by now, tx when it
+-- waited, ft when its failure has a type; run is the time it ran in microseconds, when its
+-- worker measured it.
 local endings = {COMPLETED = 'completed', FAILED = 'failed', CANCELLED = 'cancelled'}
 
-local function finish(id, from, to, kind, r, run)
-  local key = K.task .. id
-  if r.changed and kind == '' and r.tb then -- what almost every task comes to: one command
-    call('HSET', key, 'st', to, 'tf', NOW, 'at', r.at, 'tb', text(r.tb), 'wo', r.wo)
-  else
-    call('HSET', key, 'st', to, 'tf', NOW)
-    if kind ~= '' then call('HSET', key, 'fk', kind) end
-    if to == 'FAILED' and (r.ft or '') ~= '' then call('HSET', key, 'ft', r.ft) end
-    if r.changed then call('HSET', key, 'wo', r.wo) end
-    if r.changed and r.tb then call('HSET', key, 'at', r.at, 'tb', text(r.tb)) end
-  end
+local function finish(id, from, to, kind, f, r, run)
+  local tail = f.tail
+  if kind ~= '' then tail = with_fields(tail, {fk = kind, ft = to == 'FAILED' and r.ft or ''}) end
+  keep(id, close_record(to, f.ep, f.cl, plain(r.di or ''), f.tc, r.at, r.tb and text(r.tb) or f.tb, plain(r.wo or ''), NOW, f.ts, tail))
   leave(from, id)
   enter(to, id, '0')
   if from == 'RUNNING' then runs(r.fn, -1) elseif r.tx then into(leaving, K.expiry, id) end
@@ -30,7 +23,7 @@ local function finish(id, from, to, kind, r, run)
   ended[#ended + 1] = id
   local wait = ''
   if r.tb then
-    wait = math.max(0, r.tb - r.ts)
+    wait = math.max(0, r.tb - f.ts)
     run = run or math.max(0, now - r.tb) * 1000
     observe('w', wait * 1000, r.fn)
     observe('r', run, r.fn)
