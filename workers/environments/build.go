@@ -221,10 +221,26 @@ func (b *builder) reason(err error) string {
 	for i := len(lines) - 1; i >= 0; i-- {
 		line := strings.TrimSpace(lines[i])
 		if lower := strings.ToLower(line); strings.HasPrefix(lower, "error") || strings.HasPrefix(line, "×") {
-			return line
+			return line + causes(lines[i+1:])
 		}
 	}
 	return err.Error()
+}
+
+// ofCause begins a line of uv's, in old and new words.
+var ofCause = regexp.MustCompile(`^(Caused by|cause): `)
+
+// causes are what uv says below an error to be its reasons.
+func causes(below []string) (said string) {
+	for _, line := range below {
+		line = strings.TrimSpace(line)
+		word := ofCause.FindString(line)
+		if word == "" {
+			return said
+		}
+		said += ": " + strings.TrimPrefix(line, word)
+	}
+	return said
 }
 
 // run runs a program, telling each line that it prints.

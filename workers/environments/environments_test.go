@@ -160,8 +160,10 @@ func TestHashesAreChecked(t *testing.T) {
 			var failure *Failure
 			if err := c.Ensure(t.Context(), base, list, false, quiet); !errors.As(err, &failure) {
 				t.Errorf("%s: %v", what, err)
-			} else if !strings.Contains(failure.Output, "hash") || !strings.Contains(failure.Message, "(checked by hash)") {
+			} else if !strings.Contains(strings.ToLower(failure.Output), "hash") || !strings.Contains(failure.Message, "(checked by hash)") {
 				t.Errorf("%s: %+v", what, failure)
+			} else if !strings.Contains(strings.ToLower(failure.Message[strings.Index(failure.Message, "be made"):]), "hash") {
+				t.Errorf("%s: its message does not say what is wrong: %s", what, failure.Message)
 			}
 		}
 	}
